@@ -1,0 +1,54 @@
+"""Axes, label values, level names and metadata keys, stated once.
+
+Arrays and tensors have MONAI's axis order: (x, y) or (C, x, y), where x is the image column counted from left to
+right and y the row counted from top to bottom. A point is (x, y) in pixels and the centre of the top-left pixel is
+(0, 0). Names end in ``_xy``, ``_px``, ``_mm`` or ``_deg``.
+
+Label maps name vertebrae as VerSe does (Sekuboyina et al., 2021): T1-T12 are 8-19, L1-L5 are 20-24, L6 is 25, S1 is
+26 and T13 is 28.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+THORACIC = tuple(f"T{i}" for i in range(1, 13))
+LUMBAR = tuple(f"L{i}" for i in range(1, 6))
+
+LABEL_OF_LEVEL = MappingProxyType(
+    {
+        **{level: 8 + i for i, level in enumerate(THORACIC)},
+        **{level: 20 + i for i, level in enumerate(LUMBAR)},
+        "L6": 25,
+        "S1": 26,
+        "T13": 28,
+    }
+)
+LEVEL_OF_LABEL = MappingProxyType({label: level for level, label in LABEL_OF_LEVEL.items()})
+
+LUMBAR_LABELS = tuple(LABEL_OF_LEVEL[level] for level in LUMBAR)
+S1_LABEL = LABEL_OF_LEVEL["S1"]
+BODY_LABELS = tuple(sorted(label for level, label in LABEL_OF_LEVEL.items() if level != "S1"))
+"""Every thoracic and lumbar body: all labels but the sacrum's."""
+
+# Channels of the network's logits, (B, C, x, y).
+CENTRE_CHANNEL = 0
+VERTEBRA_CHANNEL = 1
+S1_CHANNEL = 2
+
+# Spacing provenance.
+CALIBRATED = "calibrated"
+DETECTOR = "detector"
+UNSPECIFIED = "unspecified"
+USER = "user"
+NO_SPACING = "none"
+SPACING_PROVENANCES = (CALIBRATED, DETECTOR, UNSPECIFIED, USER, NO_SPACING)
+
+# Metadata keys of a film (MetaTensor.meta).
+META_SPACING = "spacing_xy_mm"
+META_PROVENANCE = "spacing_provenance"
+META_VALID_AREA = "valid_area"
+META_INVERTED = "polarity_inverted"
+
+# The paper's grid, 1024 high and 512 wide, in (x, y) order.
+PAPER_SPATIAL_SIZE = (512, 1024)

@@ -1,0 +1,1 @@
+"""Films on disk as MONAI datalists and datasets."""

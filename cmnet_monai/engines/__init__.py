@@ -1,0 +1,1 @@
+"""What the bundle plugs into MONAI engines: checkpoints, fault tolerance, manifests."""

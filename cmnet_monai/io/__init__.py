@@ -1,0 +1,1 @@
+"""Bytes to arrays and back: the only room that knows file formats."""

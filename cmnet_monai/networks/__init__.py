@@ -1,0 +1,1 @@
+"""The modified U-Net and CM-Net."""
