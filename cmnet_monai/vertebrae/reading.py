@@ -1,0 +1,82 @@
+"""The whole way from a film's probability maps to its named bodies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmnet_monai.conventions import CENTRE_CHANNEL, S1_CHANNEL, VERTEBRA_CHANNEL
+from cmnet_monai.vertebrae.centres import find_centres
+from cmnet_monai.vertebrae.levels import NamedBody, name_levels
+from cmnet_monai.vertebrae.parting import part_bodies
+
+
+@dataclass(frozen=True)
+class VertebraReading:
+    """What was read from a film: its bodies from top to bottom and their label map (x, y) in VerSe codes."""
+
+    bodies: tuple[NamedBody, ...]
+    label_map: NDArray[np.uint8]
+
+
+def read_maps(
+    maps: NDArray[np.floating],
+    threshold: float = 0.5,
+    centre_threshold: float = 0.3,
+    min_distance_px: int = 8,
+    min_area_px: int = 60,
+) -> VertebraReading:
+    """Read named bodies from probability maps.
+
+    Args:
+        maps: probabilities (C, x, y), 0..1: centre, vertebra and, where the network has it, S1.
+        threshold: least vertebra (and S1) probability inside a body.
+        centre_threshold: least probability of a centre.
+        min_distance_px: least distance between two centres.
+        min_area_px: least area of a body.
+    Returns:
+        The bodies, with centres in pixels of the maps, and their label map, (x, y).
+    Raises:
+        ValueError: the maps do not have 2 or 3 channels.
+    """
+    if maps.ndim != 3 or maps.shape[0] not in (2, 3):
+        raise ValueError(f"maps have shape (2 or 3, x, y): centre, vertebra, S1; got {maps.shape}")
+    points, scores = find_centres(maps[CENTRE_CHANNEL], centre_threshold, min_distance_px)
+    vertebra = maps[VERTEBRA_CHANNEL]
+    s1_xy = None
+    if maps.shape[0] > S1_CHANNEL:
+        s1_xy = _largest_centroid(maps[S1_CHANNEL], threshold, min_area_px)
+        vertebra = np.where(maps[S1_CHANNEL] > vertebra, 0, vertebra)
+    regions, centres, seeded = part_bodies(vertebra, points, threshold, min_area_px)
+    region_scores = _region_scores(regions, vertebra, points, scores, seeded)
+    bodies = name_levels(centres, region_scores, s1_xy)
+    label_map = np.zeros(regions.shape, dtype=np.uint8)
+    for body in bodies:
+        label_map[regions == body.region] = body.label
+    return VertebraReading(tuple(bodies), label_map)
+
+
+def _largest_centroid(s1_map: NDArray[np.floating], threshold: float, min_area_px: int) -> NDArray[np.floating] | None:
+    regions, centres, _ = part_bodies(s1_map, np.empty((0, 2)), threshold, min_area_px)
+    if not len(centres):
+        return None
+    return centres[int(np.argmax(np.bincount(regions.ravel())[1:]))]
+
+
+def _region_scores(
+    regions: NDArray[np.int32],
+    vertebra: NDArray[np.floating],
+    points: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    seeded: NDArray[np.bool_],
+) -> list[float]:
+    """Mean vertebra probability of each region, times its centre's probability where a centre seeded it (else half)."""
+    result = []
+    for region, has_seed in enumerate(seeded, start=1):
+        inside = regions == region
+        mean = float(vertebra[inside].mean())
+        own = [s for p, s in zip(points, scores) if inside[tuple(np.clip(np.rint(p).astype(int), 0, None))]]
+        result.append(mean * (max(own) if has_seed and own else 0.5))
+    return result

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cmnet_monai.vertebrae import name_levels
+
+# A spine of seven bodies, 40 px apart, L5 at the bottom.
+COLUMN = np.array([[50.0 + 2 * i, 40.0 * i + 30] for i in range(7)])
+S1 = np.array([70.0, 40.0 * 7 + 30])
+
+
+def levels(centres: np.ndarray, s1: np.ndarray | None) -> list[str]:
+    return [body.level for body in name_levels(centres, np.ones(len(centres)), s1)]
+
+
+def test_names_count_up_from_s1() -> None:
+    assert levels(COLUMN, S1) == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
+
+
+def test_order_of_input_does_not_matter_and_regions_follow() -> None:
+    order = [3, 0, 6, 1, 5, 2, 4]
+    bodies = name_levels(COLUMN[order], np.arange(7) / 10, S1)
+    assert [b.level for b in bodies] == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
+    assert [order[b.region - 1] for b in bodies] == list(range(7))
+    assert [round(b.score * 10) for b in bodies] == [order.index(i) for i in range(7)]
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3, 4, 5])
+def test_missed_body_leaves_a_gap(missing: int) -> None:
+    names = ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
+    kept = [i for i in range(7) if i != missing]
+    assert levels(COLUMN[kept], S1) == [names[i] for i in kept]
+
+
+def test_missed_l5_is_seen_from_the_distance_to_s1() -> None:
+    assert levels(COLUMN[:6], S1)[-1] == "L4"
+
+
+def test_without_s1_the_lowest_is_l5_and_the_evidence_says_so() -> None:
+    bodies = name_levels(COLUMN, np.ones(7))
+    assert bodies[-1].level == "L5"
+    assert {b.evidence for b in bodies} == {"lowest body taken for L5"}
+
+
+def test_body_below_s1_is_left_out() -> None:
+    centres = np.vstack([COLUMN, [[80.0, 380.0]]])
+    assert levels(centres, S1) == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
+
+
+def test_no_body_gives_no_name() -> None:
+    assert name_levels(np.empty((0, 2)), [], S1) == []
+
+
+def test_single_body_above_s1_is_l5() -> None:
+    assert levels(COLUMN[6:], S1) == ["L5"]
+
+
+def test_labels_are_verse_codes() -> None:
+    assert [b.label for b in name_levels(COLUMN, np.ones(7), S1)] == [18, 19, 20, 21, 22, 23, 24]
