@@ -1,0 +1,75 @@
+"""The Dice losses of both heads, summed."""
+
+from __future__ import annotations
+
+import torch
+from monai.losses import DiceLoss
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.modules.loss import _Loss
+
+from cmnet_monai.conventions import CENTRE_CHANNEL, VERTEBRA_CHANNEL
+
+
+class DualHeadDiceLoss(_Loss):
+    """Weighted sum of the centre head's and the segmentation head's Dice losses.
+
+    loss = w_centre Dice(centre) + w_seg Dice(vertebra, S1) + bce_weight BCE. The Dice of the segmentation head is the
+    mean over its channels. With both weights 0.5 it is (L_seg + L_centre) / 2 of Lim and Kim (2023). The centre target
+    is a heatmap, so Dice uses soft labels (Wang et al., 2023): it is 0 only where prediction and heatmap agree.
+
+    Args:
+        w_centre: weight of the centre head's Dice.
+        w_seg: weight of the segmentation head's Dice.
+        bce_weight: weight of an additional binary cross-entropy, the mean over all channels and pixels.
+        squared_pred: squares in the denominator, as in V-Net (Milletari et al., 2016).
+        batch: sum over the films of a batch before dividing, so that a film without a structure (S1 out of view) does
+            not contribute a Dice of its own. False: every film counts alike.
+        smooth_nr: added to the numerator.
+        smooth_dr: added to the denominator; avoids 0 / 0 where target and prediction are empty.
+
+    Raises:
+        ValueError: a weight is negative or all are zero; in forward, the shapes differ or have fewer than two channels.
+    """
+
+    def __init__(
+        self,
+        w_centre: float = 0.5,
+        w_seg: float = 0.5,
+        bce_weight: float = 0.0,
+        squared_pred: bool = False,
+        batch: bool = False,
+        smooth_nr: float = 1e-5,
+        smooth_dr: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        weights = {"w_centre": w_centre, "w_seg": w_seg, "bce_weight": bce_weight}
+        if min(weights.values()) < 0 or max(weights.values()) == 0:
+            raise ValueError(f"The weights must not be negative and one must be positive, got {weights}")
+        self.w_centre = float(w_centre)
+        self.w_seg = float(w_seg)
+        self.bce_weight = float(bce_weight)
+        self.dice = DiceLoss(
+            sigmoid=True,
+            soft_label=True,
+            squared_pred=squared_pred,
+            batch=batch,
+            smooth_nr=smooth_nr,
+            smooth_dr=smooth_dr,
+        )
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Compare logits (B, 2 or 3, W, H) with a target of the same shape and range 0..1; returns a scalar."""
+        if input.shape != target.shape or input.dim() < 3 or input.shape[1] <= VERTEBRA_CHANNEL:
+            raise ValueError(
+                "Logits and target must both be (B, 2 or 3, W, H) with the channels centre, vertebra and S1, "
+                f"got logits {tuple(input.shape)} and target {tuple(target.shape)}"
+            )
+        target = target.to(input.dtype)
+        centre = slice(CENTRE_CHANNEL, CENTRE_CHANNEL + 1)
+        segmentation = slice(VERTEBRA_CHANNEL, None)
+        loss = self.w_centre * self.dice(input[:, centre], target[:, centre])
+        loss = loss + self.w_seg * self.dice(input[:, segmentation], target[:, segmentation])
+        if self.bce_weight > 0:
+            loss = loss + self.bce_weight * F.binary_cross_entropy_with_logits(input, target)
+        return torch.as_tensor(loss)

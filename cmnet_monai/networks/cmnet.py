@@ -1,0 +1,54 @@
+"""CM-Net: centres and masks from one trunk, with an optional centre prompt."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cmnet_monai.networks.shapes import check_input, pad_to_multiple
+from cmnet_monai.networks.trunk import ContextLocalisationTrunk, PyramidHead
+
+
+class CMNet(nn.Module):
+    """The modified U-Net with a centre head, a segmentation head and a centre prompt as second input channel.
+
+    The input is a film (B, 1, W, H) scaled to 0..1 with padding 0, or film and prompt (B, 2, W, H). The prompt is a
+    heatmap 0..1 of vertebral centres; a missing prompt is the same as one of zeros. The logits are one tensor
+    (B, 2 or 3, W, H) in the order of `cmnet_monai.conventions`: centre, vertebra, S1.
+
+    Any input size: zeros are appended on the right and at the bottom up to a multiple of 32, and cropped off the
+    logits.
+
+    Args:
+        base_channels: channels of the finest level, a multiple of 8.
+        s1_channel: whether the segmentation head has a second channel, for S1.
+        dropout: of the context modules' feature maps, in training only.
+        initial_probability: what the sigmoid of the untrained logits is, in both heads.
+
+    Raises:
+        ValueError: an argument is out of range; in forward, the input's rank or channels are wrong.
+    """
+
+    def __init__(
+        self,
+        base_channels: int = 16,
+        s1_channel: bool = False,
+        dropout: float = 0.3,
+        initial_probability: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.trunk = ContextLocalisationTrunk(2, base_channels, dropout)
+        self.centre_head = PyramidHead(base_channels, 1, initial_probability)
+        self.segmentation_head = PyramidHead(base_channels, 2 if s1_channel else 1, initial_probability)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map films (B, 1, W, H), or films and prompts (B, 2, W, H), to logits (B, 2 or 3, W, H)."""
+        check_input(x, 1, 2)
+        width, height = x.shape[2], x.shape[3]
+        if x.shape[1] == 1:
+            x = torch.cat((x, torch.zeros_like(x)), dim=1)
+        fine, middle, coarse = self.trunk(pad_to_multiple(x))
+        centre = self.centre_head(fine, middle, coarse)
+        segmentation = self.segmentation_head(fine, middle, coarse)
+        logits = torch.cat((centre, segmentation), dim=1)
+        return logits[:, :, :width, :height]
