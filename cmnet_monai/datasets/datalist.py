@@ -1,0 +1,107 @@
+"""Which films there are: a datalist file, or every film below a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cmnet_monai.io import output_names
+
+DATALIST_NAME = "datalist.json"
+PATH_KEYS = ("image", "label")
+OTHER_SUFFIXES = frozenset(
+    {".json", ".csv", ".tsv", ".txt", ".md", ".xml", ".html", ".pdf", ".zip", ".gz", ".zst", ".tar", ".py", ".pt"}
+    | {".ts", ".onnx", ".log", ".yml", ".yaml", ".ini", ".cfg", ".db", ".exe", ".dll"}
+)
+"""Files of these kinds in a folder are not films, except ``.nii.gz``. Any other file is tried."""
+
+
+def read_datalist(dataset_dir: str | Path, section: str | Sequence[str]) -> list[dict[str, Any]]:
+    """Items of a datalist, with absolute paths.
+
+    Args:
+        dataset_dir: a folder with ``datalist.json``, or a datalist file; its paths are relative to its folder.
+        section: name of the section (``training``, ``validation``, ``test``); of several, the first that has items.
+    Returns:
+        The items: ``image``, ``label`` and what else they carry.
+    Raises:
+        FileNotFoundError: there is no datalist.
+        ValueError: it is not JSON, or has no items in the section.
+    """
+    file = Path(dataset_dir)
+    file = file / DATALIST_NAME if file.is_dir() else file
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no datalist; make one, or try `cmnet-monai synthesize {Path(dataset_dir)}`")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}: not a JSON datalist ({error})") from error
+    sections = [section] if isinstance(section, str) else list(section)
+    for name in sections:
+        if content.get(name):
+            return [_absolute(item, file.parent) for item in content[name]]
+    raise ValueError(f"{file}: no films in {' or '.join(sections)}; it has {', '.join(content) or 'no sections'}")
+
+
+def _absolute(item: Mapping[str, Any] | str, root: Path) -> dict[str, Any]:
+    record = {"image": item} if isinstance(item, str) else dict(item)
+    for key in PATH_KEYS:
+        if key in record:
+            record[key] = str((root / record[key]).resolve())
+    return record
+
+
+def write_datalist(path: str | Path, sections: Mapping[str, Iterable[Mapping[str, Any]]], **extra: Any) -> None:
+    """Write a datalist with paths as given (relative to its folder), whole or not at all."""
+    from cmnet_monai.io import atomic_write
+
+    content = {**extra, **{name: list(items) for name, items in sections.items()}}
+    with atomic_write(path) as temporary:
+        Path(temporary).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def find_films(source: str | Path) -> list[Path]:
+    """Films below a folder, recursively and in a stable order, or the films of a datalist file (all its sections).
+
+    Hidden files and files that are plainly no films (`OTHER_SUFFIXES`) are left out; whatever else is there counts,
+    since DICOM files often have no extension.
+
+    Raises:
+        FileNotFoundError: the source does not exist, or holds no film.
+    """
+    source = Path(source)
+    if source.is_file() and source.suffix.lower() == ".json":
+        content = json.loads(source.read_text(encoding="utf-8"))
+        items = [item for section in content.values() if isinstance(section, list) for item in section]
+        films = [Path(_absolute(item, source.parent)["image"]) for item in items]
+    elif source.is_file():
+        films = [source]
+    elif source.is_dir():
+        films = sorted(file for file in source.rglob("*") if file.is_file() and _may_be_film(file, source))
+    else:
+        raise FileNotFoundError(f"{source}: no such file or folder")
+    if not films:
+        raise FileNotFoundError(f"{source}: no films in it")
+    return films
+
+
+def _may_be_film(file: Path, root: Path) -> bool:
+    if any(part.startswith(".") for part in file.relative_to(root).parts) or file.name.upper() == "DICOMDIR":
+        return False
+    return file.suffix.lower() not in OTHER_SUFFIXES or file.name.lower().endswith(".nii.gz")
+
+
+def film_items(dataset_dir: str | Path, anonymous_names: bool = False) -> list[dict[str, Any]]:
+    """Items for inference: ``image`` and ``path``, the film's file, and ``name``, the stem of its outputs.
+
+    A folder with a ``datalist.json`` is read by its datalist, so that label maps beside the films are not taken for
+    films.
+    """
+    source = Path(dataset_dir)
+    if source.is_dir() and (source / DATALIST_NAME).is_file():
+        source = source / DATALIST_NAME
+    films = find_films(source)
+    names = output_names(films, anonymous=anonymous_names)
+    return [{"image": str(film), "path": str(film), "name": name} for film, name in zip(films, names)]

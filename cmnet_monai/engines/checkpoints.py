@@ -1,0 +1,134 @@
+"""Checkpoints of a training run: the last epoch to resume from, the best weights to keep."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from ignite.engine import Events
+from torch import nn
+
+from cmnet_monai.engines.runs import BEST_WEIGHTS, LAST_CHECKPOINT
+from cmnet_monai.io import atomic_write
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Load a checkpoint of tensors and plain values onto the CPU, running no code from it."""
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def save_weights(network: nn.Module, path: str | Path, half: bool = False) -> None:
+    """Write the network's flat state_dict, whole or not at all; `half` stores floating point values as fp16."""
+    module = network.module if hasattr(network, "module") else network
+    state = {name: value.detach().cpu() for name, value in module.state_dict().items()}
+    if half:
+        state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+    with atomic_write(path) as temporary:
+        torch.save(state, temporary)
+
+
+class TrainingCheckpoint:
+    """Handler that makes a trainer resumable and keeps the best weights.
+
+    At the start it restores ``last.pt`` if the folder holds one. After each epoch, behind the validation, it writes
+    ``last.pt`` (network, optimizer, learning-rate schedule, epoch, random state, best metric) and, when the
+    validation metric has risen, ``best.pt`` (a flat state_dict). The best metric is part of ``last.pt``, so a resumed
+    run never replaces better weights by worse ones. Files appear under their names only when they are whole.
+
+    MONAI's CheckpointSaver keeps neither the random state nor, after a resume, the best metric by default, and
+    cannot write both files as one decision; hence this class.
+
+    Args:
+        folder: the run's folder.
+        network: the network, bare or wrapped for distributed training.
+        optimizer: its optimizer.
+        lr_scheduler: the schedule of the learning rate, if there is one.
+        evaluator: the engine that validates; its key metric decides, higher is better. None: the last is the best.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        lr_scheduler: Any = None,
+        evaluator: Any = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.network = network
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.evaluator = evaluator
+        self.best_metric: float | None = None
+        self.best_epoch = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Restore at the engine's start, save after each of its epochs. Attach behind the validation handler."""
+        engine.add_event_handler(Events.STARTED, self.restore)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+
+    @property
+    def _module(self) -> nn.Module:
+        return self.network.module if hasattr(self.network, "module") else self.network  # type: ignore[return-value]
+
+    def restore(self, engine: Engine) -> None:
+        """Put everything back from ``last.pt``, if there is one."""
+        file = self.folder / LAST_CHECKPOINT
+        if not file.is_file():
+            return
+        state = read_checkpoint(file)
+        self._module.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.lr_scheduler is not None and state["lr_scheduler"] is not None:
+            self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
+        if self.evaluator is not None and self.best_metric is not None:
+            self.evaluator.state.best_metric = self.best_metric
+            self.evaluator.state.best_metric_epoch = self.best_epoch
+        torch.set_rng_state(state["random_state"])
+        if state["cuda_random_state"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda_random_state"])
+        engine.state.epoch = state["epoch"]
+        engine.state.iteration = state["epoch"] * (engine.state.epoch_length or 0)
+        logger.info("resumed %s after epoch %d (best metric %s)", file, state["epoch"], self.best_metric)
+        if engine.state.max_epochs is not None and state["epoch"] >= engine.state.max_epochs:
+            logger.info("all %d epochs are done; raise --max_epochs to train on", state["epoch"])
+
+    def save(self, engine: Engine) -> None:
+        """Write ``best.pt`` if the metric has risen, then ``last.pt``."""
+        if dist.is_available() and dist.is_initialized() and dist.get_rank() != 0:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._improved(engine):
+            save_weights(self._module, self.folder / BEST_WEIGHTS)
+        state = {
+            "network": self._module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "lr_scheduler": None if self.lr_scheduler is None else self.lr_scheduler.state_dict(),
+            "epoch": engine.state.epoch,
+            "best_metric": self.best_metric,
+            "best_epoch": self.best_epoch,
+            "random_state": torch.get_rng_state(),
+            "cuda_random_state": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        with atomic_write(self.folder / LAST_CHECKPOINT) as temporary:
+            torch.save(state, temporary)
+
+    def _improved(self, engine: Engine) -> bool:
+        if self.evaluator is None:
+            self.best_epoch = engine.state.epoch
+            return True
+        state = self.evaluator.state
+        metric = state.metrics.get(state.key_metric_name)
+        if metric is None or (self.best_metric is not None and float(metric) <= self.best_metric):
+            return False
+        self.best_metric, self.best_epoch = float(metric), engine.state.epoch
+        return True

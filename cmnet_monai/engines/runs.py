@@ -1,0 +1,88 @@
+"""Where a training run lives on disk: a fresh folder, or one to be resumed. Nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+
+from cmnet_monai.io import atomic_write
+
+logger = logging.getLogger(__name__)
+
+LAST_CHECKPOINT = "last.pt"
+BEST_WEIGHTS = "best.pt"
+SETTINGS_FILE = "settings.json"
+
+FREE_SETTINGS = frozenset({"max_epochs", "val_interval", "num_workers", "cache_rate", "device", "output_dir", "resume"})
+"""Settings that may change between the parts of one run."""
+
+
+def prepare_run(output_dir: str | Path, settings: Mapping[str, Any], resume: str | bool = "auto") -> Path:
+    """Make the folder of a training run ready and save its settings there.
+
+    Args:
+        output_dir: the run's folder: ``settings.json``, ``last.pt``, ``best.pt`` and logs.
+        settings: resolved settings of the run, by name; those not in `FREE_SETTINGS` must stay the same to resume.
+        resume: True continues the run found there; False starts afresh; "auto" continues a run of the same settings
+            that has not finished, else starts afresh. A run that is not continued is moved aside to ``<name>.1``,
+            ``<name>.2``, ... and kept.
+    Returns:
+        The folder.
+    Raises:
+        ValueError: `resume` is True and there is nothing to resume or its settings differ, or `resume` is no choice.
+    """
+    if resume not in (True, False, "auto"):
+        raise ValueError(f'resume is true, false or "auto"; got {resume!r}')
+    folder = Path(output_dir)
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0:
+        _prepare(folder, json.loads(json.dumps(dict(settings), default=str)), resume)
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+    return folder
+
+
+def _prepare(folder: Path, settings: dict[str, Any], resume: str | bool) -> None:
+    found = _read_settings(folder)
+    different = _differences(found, settings) if found is not None else []
+    if resume is True:
+        if found is None or not (folder / LAST_CHECKPOINT).is_file():
+            raise ValueError(f"{folder}: no run to resume; leave --resume out to start one")
+        if different:
+            raise ValueError(f"{folder}: the run there has other settings ({', '.join(different)}); use the same ones")
+    elif found is not None and (resume is False or different or _finished(folder, found)):
+        _move_aside(folder)
+    elif found is not None:
+        logger.info("%s: resuming the run found there", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / SETTINGS_FILE) as temporary:
+        Path(temporary).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _read_settings(folder: Path) -> dict[str, Any] | None:
+    file = folder / SETTINGS_FILE
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _differences(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    names = (set(found) | set(settings)) - FREE_SETTINGS
+    return sorted(name for name in names if found.get(name) != settings.get(name))
+
+
+def _finished(folder: Path, settings: Mapping[str, Any]) -> bool:
+    from cmnet_monai.engines.checkpoints import read_checkpoint
+
+    last = folder / LAST_CHECKPOINT
+    return last.is_file() and int(read_checkpoint(last)["epoch"]) >= int(settings.get("max_epochs", 0))
+
+
+def _move_aside(folder: Path) -> None:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    logger.warning("%s: an earlier run is kept as %s", folder, aside)

@@ -1,0 +1,113 @@
+"""The files that hold a film's result: where they are, what is in them, whether they are complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class FilmResult:
+    """The files of one film's result: mask as NIfTI and as PNG, centres as JSON.
+
+    The JSON is written last and names the run it belongs to, so it marks the result as complete.
+    """
+
+    output_dir: Path
+    name: str
+
+    @property
+    def mask_nifti(self) -> Path:
+        """Binary mask, 0/1, in the film's pixel grid."""
+        return self.output_dir / f"{self.name}_mask.nii.gz"
+
+    @property
+    def mask_png(self) -> Path:
+        """Binary mask, 0/255, of the film's size."""
+        return self.output_dir / f"{self.name}_mask.png"
+
+    @property
+    def centres(self) -> Path:
+        """Centres and levels, pixels of the film."""
+        return self.output_dir / f"{self.name}_centres.json"
+
+    @property
+    def files(self) -> tuple[Path, Path, Path]:
+        """All files of the result, the one that completes it last."""
+        return self.mask_nifti, self.mask_png, self.centres
+
+    def is_complete(self, run_id: str, film: str | Path) -> bool:
+        """Whether all files are there, made by the same run settings from the film as it is now."""
+        if not all(file.is_file() for file in self.files):
+            return False
+        try:
+            record = json.loads(self.centres.read_text(encoding="utf-8"))
+        except (ValueError, OSError):
+            return False
+        return record.get("run") == run_id and record.get("film_fingerprint") == film_fingerprint(film)
+
+    def write(
+        self,
+        film: str | Path,
+        mask_xy: NDArray[np.uint8],
+        affine: NDArray[np.floating],
+        centres: Sequence[Mapping[str, Any]],
+        run_id: str,
+        **extra: Any,
+    ) -> None:
+        """Write the files, each whole or not at all, the JSON last.
+
+        Args:
+            film: the film's file.
+            mask_xy: mask, (x, y), 0/1.
+            affine: the film's affine, (3, 3).
+            centres: one record a vertebra; see docs/outputs.md.
+            run_id: identity of the run's settings, see `run_identity`.
+            extra: further entries of the JSON.
+        """
+        from cmnet_monai.io import atomic_write, write_mask_png, write_nifti
+
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        self.centres.unlink(missing_ok=True)
+        write_nifti(self.mask_nifti, mask_xy, affine)
+        write_mask_png(self.mask_png, mask_xy)
+        record = {
+            "film": Path(film).name,
+            "film_fingerprint": film_fingerprint(film),
+            "size_xy_px": [int(n) for n in mask_xy.shape],
+            **extra,
+            "centres": list(centres),
+            "run": run_id,
+        }
+        with atomic_write(self.centres) as temporary:
+            Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def film_fingerprint(film: str | Path) -> str:
+    """Size and modification time of a file: changes when the file does, costs no reading."""
+    status = Path(film).stat()
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def run_identity(settings: Mapping[str, Any]) -> str:
+    """A short hash of everything that decides a result: package version, weights, settings."""
+    from cmnet_monai import __version__
+
+    text = json.dumps({"version": __version__, **settings}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,72 @@
+"""Write a film's mask and centres."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy
+
+from cmnet_monai.conventions import META_PROVENANCE, META_SPACING
+from cmnet_monai.io.results import FilmResult
+
+
+class SaveFilmResultd(MapTransform):
+    """Write the mask (NIfTI and PNG) and the centres (JSON) of a film, each file whole or not at all.
+
+    The item carries ``name``, the stem of the outputs, and ``path``, the film's file, as `film_items` gives them.
+
+    Args:
+        keys: key of the mask, (1, x, y), 0/1, on the film's own grid.
+        output_dir: where the files go.
+        run_id: identity of the run's settings (`run_identity`); a later run skips films that carry its own.
+        centres_key: key of the centres' records.
+        allow_missing_keys: do not raise where a key is missing.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | Path,
+        run_id: str = "",
+        centres_key: str = "centres",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir = Path(output_dir)
+        self.run_id = run_id
+        self.centres_key = centres_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the files and return the item as it is."""
+        for key in self.key_iterator(dict(data)):
+            mask = data[key]
+            result = FilmResult(self.output_dir, str(data["name"]))
+            meta = mask.meta if isinstance(mask, MetaTensor) else {}
+            affine = np.asarray(mask.affine, dtype=np.float64) if isinstance(mask, MetaTensor) else np.eye(3)
+            result.write(
+                film=data["path"],
+                mask_xy=convert_to_numpy(mask)[0].astype(np.uint8),
+                affine=affine,
+                centres=data.get(self.centres_key, []),
+                run_id=self.run_id,
+                **_spacing(meta),
+            )
+        return dict(data)
+
+
+def _spacing(meta: Mapping[str, Any]) -> dict[str, Any]:
+    spacing = np.asarray(convert_to_numpy(meta.get(META_SPACING, (np.nan, np.nan))), dtype=np.float64)
+    known = bool(np.isfinite(spacing).all())
+    return {
+        META_SPACING: [float(s) for s in spacing] if known else None,
+        META_PROVENANCE: str(meta.get(META_PROVENANCE, "none")),
+    }
+
+
+SaveFilmResultD = SaveFilmResultDict = SaveFilmResultd
