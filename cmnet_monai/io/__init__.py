@@ -1,1 +1,43 @@
 """Bytes to arrays and back: the only room that knows file formats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cmnet_monai.io.errors import FilmError
+
+if TYPE_CHECKING:
+    from cmnet_monai.io.atomic import TEMPORARY_PREFIX, atomic_write
+    from cmnet_monai.io.dx_writer import write_dx
+    from cmnet_monai.io.film import Film, film_affine
+    from cmnet_monai.io.masks import read_label_map, write_label_png, write_mask_png, write_nifti
+    from cmnet_monai.io.names import output_names, safe_stem
+    from cmnet_monai.io.radiograph_reader import RadiographReader, read_film
+
+_HOME = {
+    "Film": "film",
+    "RadiographReader": "radiograph_reader",
+    "TEMPORARY_PREFIX": "atomic",
+    "atomic_write": "atomic",
+    "film_affine": "film",
+    "output_names": "names",
+    "read_film": "radiograph_reader",
+    "read_label_map": "masks",
+    "safe_stem": "names",
+    "write_dx": "dx_writer",
+    "write_label_png": "masks",
+    "write_mask_png": "masks",
+    "write_nifti": "masks",
+}
+__all__ = ["FilmError", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: MONAI takes seconds, a command's help must not."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,114 @@
+"""The header of a DICOM film: is this one projection radiograph, and is it all there?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cmnet_monai.io.errors import FilmError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydicom import Dataset
+
+# Radiographs by SOP Class UID below 1.2.840.10008.5.1.4.1.1. An absent or private class is judged by its pixels.
+_STANDARD_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_FILM_CLASSES = frozenset(
+    _STANDARD_STORAGE + leaf
+    for leaf in (
+        "1",  # Computed Radiography
+        "1.1",  # Digital X-Ray, for presentation
+        "1.1.1",  # Digital X-Ray, for processing
+        "7",  # Secondary Capture
+        "7.2",  # Multi-frame Grayscale Byte Secondary Capture
+        "7.3",  # Multi-frame Grayscale Word Secondary Capture
+        "7.4",  # Multi-frame True Color Secondary Capture
+        "12.1",  # X-Ray Angiographic
+        "12.2",  # X-Ray Radiofluoroscopic
+        "481.1",  # RT Image
+    )
+)
+_TRUNCATED = "Copy or export the file again; this copy is incomplete"
+_IMAGE_KEYS = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
+
+
+def read_film_dataset(path: Path, max_pixels: int) -> Dataset:
+    """The data set of one single-frame radiograph, complete with pixel data that is not decoded yet.
+
+    The header is judged before the pixels are read.
+
+    Raises:
+        FilmError: not DICOM, not an image, not a radiograph, several frames, too large, or truncated.
+    """
+    header = _parse(path, stop_before_pixels=True)
+    _check_class(header, path)
+    _check_image(header, path)
+    _check_size(header, path, max_pixels)
+    dataset = _parse(path, stop_before_pixels=False)
+    if "PixelData" not in dataset:
+        raise FilmError(path, "the file has an image header but no complete pixel data", _TRUNCATED)
+    return dataset
+
+
+def _parse(path: Path, *, stop_before_pixels: bool) -> Dataset:
+    from pydicom import dcmread
+
+    try:
+        return dcmread(path, force=True, stop_before_pixels=stop_before_pixels)
+    except OSError as error:
+        raise FilmError(path, f"the file cannot be read ({error.strerror or error})", "Check the file") from error
+    except Exception as error:
+        # pydicom raises many kinds of error on broken files; their text may quote the header, so it is left out.
+        raise FilmError(path, f"the DICOM header cannot be parsed ({type(error).__name__})", _TRUNCATED) from error
+
+
+def _check_class(header: Dataset, path: Path) -> None:
+    from pydicom.uid import UID
+
+    meta = getattr(header, "file_meta", {})
+    try:
+        value = header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or ""
+    except Exception as error:
+        raise FilmError(path, f"the DICOM header is damaged ({type(error).__name__})", _TRUNCATED) from error
+    uid = UID(str(value).strip())
+    if not uid or uid in _FILM_CLASSES or uid.name == uid:
+        return
+    raise FilmError(
+        path,
+        f"the DICOM object is a {uid.name.removesuffix(' Storage')}, not a radiograph",
+        "Give a projection radiograph (CR, DX or a secondary capture of one)",
+    )
+
+
+def _check_image(header: Dataset, path: Path) -> None:
+    missing = [key for key in _IMAGE_KEYS if header.get(key) in (None, "")]
+    if len(missing) == len(_IMAGE_KEYS):
+        raise FilmError(path, "the file holds no image", "Give the radiograph itself; if this is one, copy it again")
+    if missing:
+        raise FilmError(path, f"the image header lacks {', '.join(missing)}", _TRUNCATED)
+    frames = header.get("NumberOfFrames") or 1
+    if int(frames) != 1:
+        raise FilmError(
+            path, f"the image has {int(frames)} frames", "Export the one frame to be read as a single-frame image"
+        )
+
+
+def _check_size(header: Dataset, path: Path, max_pixels: int) -> None:
+    rows, columns = int(header.Rows), int(header.Columns)
+    if rows < 1 or columns < 1:
+        raise FilmError(path, f"the image is {columns} x {rows} pixels", _TRUNCATED)
+    refuse_giant(columns, rows, path, max_pixels)
+
+
+def refuse_giant(columns: int, rows: int, path: Path, max_pixels: int) -> None:
+    """Refuse, before decoding, an image of more than `max_pixels` pixels.
+
+    Raises:
+        FilmError: it has more.
+    """
+    if rows * columns > max_pixels:
+        raise FilmError(
+            path,
+            f"the image is {columns} x {rows} pixels, more than the limit of {max_pixels}",
+            "Raise the reader's max_pixels if this really is a radiograph",
+        )

@@ -1,0 +1,73 @@
+"""One decoded film, as every format's reader hands it over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cmnet_monai.conventions import META_INVERTED, META_PROVENANCE, META_SPACING, META_VALID_AREA, NO_SPACING
+
+UNKNOWN_SPACING = (float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class Film:
+    """A radiograph whose bone is bright, with what the file says about it.
+
+    Attributes:
+        pixels: (x, y), bone bright, modality values (integers where the file's are).
+        valid_area: (x, y) bool, False in pixel padding and behind a shutter.
+        bits_stored: bits of one stored sample; 32 or 64 for floating point files.
+        spacing_xy_mm: (sx, sy) in mm, nan when unknown.
+        provenance: one of ``conventions.SPACING_PROVENANCES``.
+        inverted: whether the stored polarity was turned round.
+        affine: (3, 3) RAS where the file has one of its own (NIfTI), else None.
+    """
+
+    pixels: np.ndarray
+    valid_area: np.ndarray
+    bits_stored: int
+    spacing_xy_mm: tuple[float, float] = UNKNOWN_SPACING
+    provenance: str = NO_SPACING
+    inverted: bool = False
+    photometric_interpretation: str = "MONOCHROME2"
+    modality: str = ""
+    transfer_syntax: str = ""
+    patient_orientation: str = ""
+    affine: np.ndarray | None = None
+
+    def metadata(self) -> dict:
+        """Metadata with the same keys and types for every film, without None, so that films collate."""
+        affine = film_affine(self.spacing_xy_mm) if self.affine is None else np.asarray(self.affine, np.float64)
+        return {
+            "affine": affine.copy(),
+            "original_affine": affine,
+            "space": "RAS",
+            "spatial_shape": np.asarray(self.pixels.shape),
+            "original_channel_dim": "no_channel",
+            META_SPACING: np.asarray(self.spacing_xy_mm, np.float64),
+            META_PROVENANCE: self.provenance,
+            META_INVERTED: self.inverted,
+            META_VALID_AREA: self.valid_area,
+            "photometric_interpretation": self.photometric_interpretation,
+            "bits_stored": self.bits_stored,
+            "modality": self.modality,
+            "transfer_syntax": self.transfer_syntax,
+            "patient_orientation": self.patient_orientation,
+        }
+
+
+def film_affine(spacing_xy_mm: tuple[float, float]) -> np.ndarray:
+    """Pixel to RAS affine of a film, (3, 3): diag(-sx, -sy, 1), so that the LPS view has identity direction.
+
+    Args:
+        spacing_xy_mm: (sx, sy); 1.0 stands in where it is unknown (nan).
+    """
+    sx, sy = (float(s) if np.isfinite(s) else 1.0 for s in spacing_xy_mm)
+    return np.diag([-sx, -sy, 1.0])
+
+
+def transposed(rows: np.ndarray) -> np.ndarray:
+    """(row, column) array as a contiguous (x, y) array."""
+    return np.ascontiguousarray(rows.T)

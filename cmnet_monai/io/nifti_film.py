@@ -1,0 +1,94 @@
+"""NIfTI films: one slice, (x, y) or (x, y, 1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cmnet_monai.conventions import NO_SPACING, UNSPECIFIED
+from cmnet_monai.io.dicom_header import refuse_giant
+from cmnet_monai.io.errors import FilmError
+from cmnet_monai.io.film import UNKNOWN_SPACING, Film, film_affine
+from cmnet_monai.io.grey import grey_from_rgb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
+
+
+def read_nifti(path: Path, max_pixels: int) -> Film:
+    """Read a NIfTI file of one slice; bone is taken to be bright and the file's own affine is kept.
+
+    The spacing is `unspecified` where the header says in which unit it is, unknown otherwise. Pixels that are not
+    finite are outside the valid area and take the lowest finite value.
+
+    Raises:
+        FilmError: a volume, real colour, too large, or damaged.
+    """
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(path)
+        shape = image.shape
+    except Exception as error:
+        raise _damaged(path, error) from error
+    if len(shape) < 2 or any(n != 1 for n in shape[2:]):
+        raise FilmError(
+            path,
+            f"the file is a volume of shape {'x'.join(str(n) for n in shape)}, not a film",
+            "Give one projection radiograph, stored as (x, y) or (x, y, 1)",
+        )
+    refuse_giant(shape[0], shape[1], path, max_pixels)
+    try:
+        values = np.asanyarray(image.dataobj).reshape(shape[:2])
+    except Exception as error:
+        raise _damaged(path, error) from error
+    if values.dtype.names:
+        rgb = np.stack([values[name] for name in values.dtype.names[:3]], axis=-1)
+        values = grey_from_rgb(rgb, 255, path)
+    values, valid = _finite(values, path)
+    spacing, provenance = _spacing(image.header)
+    return Film(
+        pixels=values,
+        valid_area=valid,
+        bits_stored=8 * values.dtype.itemsize,
+        spacing_xy_mm=spacing,
+        provenance=provenance,
+        affine=_affine_2d(image.affine, spacing),
+    )
+
+
+def _damaged(path: Path, error: Exception) -> FilmError:
+    return FilmError(path, f"the NIfTI file cannot be read ({type(error).__name__})", "Copy or export the file again")
+
+
+def _finite(values: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if values.dtype.kind not in "fiub":
+        raise FilmError(path, f"the data type {values.dtype} is not one of a film", "Save it as integers or floats")
+    if values.dtype.kind != "f":
+        return np.ascontiguousarray(values), np.ones(values.shape, bool)
+    valid = np.isfinite(values)
+    if not valid.any():
+        raise FilmError(path, "no pixel has a finite value", "Check how the file was made")
+    if not valid.all():
+        values = np.where(valid, values, values[valid].min())
+    return np.ascontiguousarray(values), valid
+
+
+def _spacing(header: Any) -> tuple[tuple[float, float], str]:
+    unit = _MM_PER_UNIT.get(header.get_xyzt_units()[0])
+    sx, sy = (float(z) for z in header.get_zooms()[:2])
+    if unit is None or not (np.isfinite([sx, sy]).all() and sx > 0 and sy > 0):
+        return UNKNOWN_SPACING, NO_SPACING
+    return (sx * unit, sy * unit), UNSPECIFIED
+
+
+def _affine_2d(affine: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """The in-plane part of the file's affine, or the film's own where the slice lies in another plane."""
+    flat = np.asarray(affine, np.float64)[np.ix_([0, 1, 3], [0, 1, 3])]
+    scale = np.linalg.norm(np.asarray(affine, np.float64)[:3, :2], axis=0).prod()
+    if not np.isfinite(flat).all() or abs(np.linalg.det(flat[:2, :2])) <= 1e-3 * scale:
+        return film_affine(spacing)
+    return flat

@@ -1,0 +1,145 @@
+"""The MONAI image reader for radiographs."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.data import ImageReader
+
+from cmnet_monai.conventions import USER
+from cmnet_monai.io.errors import FilmError
+from cmnet_monai.io.film import Film, film_affine
+
+MAX_PIXELS = 200_000_000
+_NOT_ONE_FILE = "Give one file per film; films are never stacked"
+
+
+@dataclass(frozen=True)
+class FilmHandle:
+    """What `RadiographReader.read` returns: the names of files that nobody has opened yet."""
+
+    paths: tuple[str, ...]
+
+
+class RadiographReader(ImageReader):
+    """Read one radiograph: bone bright, axes (x, y), spacing with its provenance, no fallback to another reader.
+
+    DICOM (CR, DX, SC, and single frames of XA, RF or RT Image; with or without file extension, preamble or file meta
+    header; every transfer syntax that an installed decoder knows), PNG, JPEG, TIFF, BMP and NIfTI, told apart by
+    content and never by name. Modality lookup tables and rescale are applied; MONOCHROME1 and Presentation LUT Shape
+    INVERSE are inverted once. No window is applied. In picture and NIfTI files bone is taken to be bright.
+
+    MONAI's `LoadImage` swallows every exception of `read` and then tries its next reader, so `read` opens nothing and
+    all decoding, and every error, is in `get_data`::
+
+        LoadImaged("image", reader="cmnet_monai.io.RadiographReader")
+
+    Metadata (all keys always present): ``affine`` (3, 3) float64 RAS, ``original_affine``, ``space``,
+    ``spatial_shape``, ``original_channel_dim`` ("no_channel"), ``spacing_xy_mm`` (sx, sy; nan when unknown),
+    ``spacing_provenance``, ``polarity_inverted``, ``valid_area`` (x, y) bool, ``photometric_interpretation``,
+    ``bits_stored``, ``modality``, ``transfer_syntax``, ``patient_orientation``; `LoadImage` adds ``filename_or_obj``.
+
+    Args:
+        spacing_xy_mm: (sx, sy) in mm that the user knows to be right for every film read; provenance ``user``.
+        max_pixels: films of more pixels are refused before they are decoded.
+
+    Raises:
+        ValueError: an argument is unknown or out of range. (Never TypeError: `LoadImage` would take that for a
+            reader without arguments and drop them all.)
+    """
+
+    def __init__(
+        self,
+        spacing_xy_mm: Sequence[float] | float | None = None,
+        max_pixels: int = MAX_PIXELS,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        if args or kwargs:
+            raise ValueError(
+                f"RadiographReader takes spacing_xy_mm and max_pixels; got also {len(args)} more positional arguments "
+                f"and {sorted(kwargs)}."
+            )
+        self.spacing_xy_mm = _checked_spacing(spacing_xy_mm)
+        if isinstance(max_pixels, bool) or not isinstance(max_pixels, (int, np.integer)) or max_pixels < 1:
+            raise ValueError(f"max_pixels must be a positive integer, got {max_pixels!r}.")
+        self.max_pixels = int(max_pixels)
+
+    def verify_suffix(self, filename: Sequence[os.PathLike | str] | os.PathLike | str) -> bool:
+        """Any name will do: the content decides."""
+        return True
+
+    def read(self, data: Sequence[os.PathLike | str] | os.PathLike | str, **kwargs: Any) -> FilmHandle:
+        """A handle on the file; nothing is opened and nothing raised."""
+        names = [data] if isinstance(data, (str, os.PathLike)) else list(data)
+        return FilmHandle(tuple(str(name) for name in names))
+
+    def get_data(self, img: FilmHandle) -> tuple[np.ndarray, dict]:
+        """Decode the film.
+
+        Args:
+            img: what `read` returned.
+        Returns:
+            Pixels (x, y), bone bright, and metadata.
+        Raises:
+            FilmError: the file is missing, is not one grey single-frame radiograph, or is damaged.
+        """
+        if len(img.paths) != 1:
+            raise FilmError(
+                img.paths[0] if img.paths else "", f"{len(img.paths)} files were given as one film", _NOT_ONE_FILE
+            )
+        film = read_film(Path(img.paths[0]), self.max_pixels)
+        if self.spacing_xy_mm is not None:
+            film = replace(film, spacing_xy_mm=self.spacing_xy_mm, provenance=USER)
+            if film.affine is not None:
+                film = replace(film, affine=film_affine(self.spacing_xy_mm))
+        return film.pixels, film.metadata()
+
+
+def read_film(path: Path, max_pixels: int = MAX_PIXELS) -> Film:
+    """Read one film of any supported format, told by its content.
+
+    Raises:
+        FilmError: the file is missing, is not one grey single-frame radiograph, or is damaged.
+    """
+    from cmnet_monai.io import sniff
+
+    if path.is_dir():
+        raise FilmError(path, "this is a folder, not a film", _NOT_ONE_FILE)
+    try:
+        kind = sniff.file_kind(path)
+    except OSError as error:
+        raise FilmError(
+            path, f"the file cannot be opened ({error.strerror or type(error).__name__})", "Check the name"
+        ) from error
+    if kind == sniff.DICOM:
+        from cmnet_monai.io.dicom_film import read_dicom
+
+        return read_dicom(path, max_pixels)
+    if kind == sniff.RASTER:
+        from cmnet_monai.io.raster import read_raster
+
+        return read_raster(path, max_pixels)
+    if kind == sniff.NIFTI:
+        from cmnet_monai.io.nifti_film import read_nifti
+
+        return read_nifti(path, max_pixels)
+    raise FilmError(path, f"this is {kind}", "Give a radiograph as DICOM, PNG, JPEG, TIFF, BMP or NIfTI")
+
+
+def _checked_spacing(spacing_xy_mm: Sequence[float] | float | None) -> tuple[float, float] | None:
+    if spacing_xy_mm is None:
+        return None
+    try:
+        values = [float(v) for v in np.broadcast_to(np.asarray(spacing_xy_mm, float), (2,))]
+    except (TypeError, ValueError):
+        values = [math.nan]
+    if not all(math.isfinite(v) and v > 0 for v in values):
+        raise ValueError(f"spacing_xy_mm must be two positive numbers of mm, got {spacing_xy_mm!r}.")
+    return values[0], values[1]
