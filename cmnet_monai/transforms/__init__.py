@@ -1,1 +1,54 @@
 """Transforms in MONAI style: one idea a file, an array class and its dictionary twin."""
+
+from cmnet_monai.transforms.centres import (
+    CarryCentres,
+    CarryCentresD,
+    CarryCentresd,
+    CarryCentresDict,
+    CentresFromLabel,
+    CentresFromLabelD,
+    CentresFromLabeld,
+    CentresFromLabelDict,
+)
+from cmnet_monai.transforms.equalize import (
+    HistogramEqualize,
+    HistogramEqualizeD,
+    HistogramEqualized,
+    HistogramEqualizeDict,
+)
+from cmnet_monai.transforms.heatmap import CentreHeatmap, CentreHeatmapD, CentreHeatmapd, CentreHeatmapDict
+from cmnet_monai.transforms.prompts import (
+    CentrePrompt,
+    CentrePromptD,
+    CentrePromptd,
+    CentrePromptDict,
+    RandCentrePrompt,
+    RandCentrePromptD,
+    RandCentrePromptd,
+    RandCentrePromptDict,
+)
+from cmnet_monai.transforms.rand_film import (
+    RandCollimation,
+    RandCollimationD,
+    RandCollimationd,
+    RandCollimationDict,
+    RandDiscs,
+    RandDiscsD,
+    RandDiscsd,
+    RandDiscsDict,
+    RandLocalContrast,
+    RandLocalContrastD,
+    RandLocalContrastd,
+    RandLocalContrastDict,
+    WithinFilm,
+)
+from cmnet_monai.transforms.resize import ResizeWithPad, ResizeWithPadD, ResizeWithPadd, ResizeWithPadDict
+from cmnet_monai.transforms.targets import TargetFromLabel, TargetFromLabelD, TargetFromLabeld, TargetFromLabelDict
+from cmnet_monai.transforms.training_chain import (
+    augment_film,
+    augment_geometry,
+    build_sample,
+    load_film,
+    prepare_film,
+    training_chain,
+)

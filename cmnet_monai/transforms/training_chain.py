@@ -1,0 +1,158 @@
+"""The chain from a datalist item to a training sample, with the paper's augmentation and what films vary in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from monai.transforms import (
+    Compose,
+    EnsureChannelFirstd,
+    LoadImaged,
+    RandAdjustContrastd,
+    RandAffined,
+    RandBiasFieldd,
+    RandFlipd,
+    RandGaussianNoised,
+    RandGaussianSmoothd,
+    RandHistogramShiftd,
+    ScaleIntensityRanged,
+    SelectItemsd,
+    Transform,
+)
+
+from cmnet_monai.conventions import PAPER_SPATIAL_SIZE
+from cmnet_monai.transforms.centres import LUMBAR_PROTOCOL, CarryCentresd, CentresFromLabeld
+from cmnet_monai.transforms.equalize import HistogramEqualized
+from cmnet_monai.transforms.heatmap import CentreHeatmapd
+from cmnet_monai.transforms.prompts import RandCentrePromptd
+from cmnet_monai.transforms.rand_film import RandCollimationd, RandDiscsd, RandLocalContrastd, WithinFilm
+from cmnet_monai.transforms.resize import ResizeWithPadd
+from cmnet_monai.transforms.targets import TargetFromLabeld
+
+
+def load_film(reader: str | None = "cmnet_monai.io.RadiographReader", with_label: bool = True) -> list[Transform]:
+    """Read "image" and "label" as (1, x, y). ``reader`` is any reader of MONAI's LoadImaged."""
+    keys = ["image", "label"] if with_label else ["image"]
+    return [LoadImaged(keys, reader=reader), EnsureChannelFirstd(keys)]
+
+
+def prepare_film(spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE, with_label: bool = True) -> list[Transform]:
+    """Equalise "image", bring it (and "label") to the grid, scale its values to 0 to 1. Same for training and use."""
+    keys, modes = (["image", "label"], ["bilinear", "nearest"]) if with_label else (["image"], ["bilinear"])
+    return [
+        HistogramEqualized("image"),
+        ResizeWithPadd(keys, spatial_size=spatial_size, mode=modes),
+        ScaleIntensityRanged("image", a_min=0.0, a_max=255.0, b_min=0.0, b_max=1.0, clip=True),
+    ]
+
+
+def augment_geometry(
+    spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE,
+    prob: float = 0.8,
+    scale: tuple[float, float] = (0.8, 1.25),
+    rotation_deg: float = 20.0,
+    translation: float = 0.08,
+    flip_prob: float = 0.5,
+    flip_axes: Sequence[int] = (0,),
+) -> list[Transform]:
+    """The paper's scaling, rotation and flipping, of "image" and "label" alike, on the grid.
+
+    Args:
+        spatial_size: (x, y) size of the grid.
+        prob: probability of the affine change.
+        scale: smallest and largest magnification, the same for both axes.
+        rotation_deg: largest rotation either way.
+        translation: largest shift, as a share of the grid.
+        flip_prob: probability of a flip along each of ``flip_axes``.
+        flip_axes: 0 flips left and right. 1 would turn a film upside down, which makes L5 an L1: off by default.
+    """
+    keys = ["image", "label"]
+    low, high = 1.0 / scale[1], 1.0 / scale[0]
+    angle = math.radians(rotation_deg)
+    shift = [translation * size for size in spatial_size]
+    affine = RandAffined(
+        keys,
+        prob=prob,
+        rotate_range=(-angle, angle),
+        scale_range=[(low - 1.0, high - 1.0)] * 2,
+        translate_range=[(-value, value) for value in shift],
+        mode=["bilinear", "nearest"],
+        padding_mode="zeros",
+    )
+    return [affine, *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes)]
+
+
+def augment_film(strength: float = 1.0) -> list[Transform]:
+    """What films vary in: tone, local contrast, shading, sharpness, noise, marks, collimation. "image" only.
+
+    Values stay within 0 to 1 and padding stays 0. Polarity is never inverted: the reader has settled it.
+
+    Args:
+        strength: scales the size of every change; 0 leaves the film as it is.
+    """
+    if strength <= 0:
+        return []
+    return [
+        RandCollimationd("image", prob=0.3, max_fraction=min(0.15 * strength, 0.45), keep_key="label"),
+        WithinFilm(
+            "image",
+            [
+                RandHistogramShiftd("image", num_control_points=(5, 10), prob=0.2),
+                RandAdjustContrastd("image", prob=0.4, gamma=(math.exp(-0.4 * strength), math.exp(0.4 * strength))),
+                RandLocalContrastd("image", prob=0.5, strength=0.3 * strength),
+                RandBiasFieldd("image", prob=0.2, degree=2, coeff_range=(0.0, 0.15 * strength)),
+                RandGaussianSmoothd("image", prob=0.3, sigma_x=(0.3, 1.5 * strength), sigma_y=(0.3, 1.5 * strength)),
+                RandGaussianNoised("image", prob=0.4, std=0.05 * strength),
+                RandDiscsd("image", prob=0.5),
+            ],
+        ),
+    ]
+
+
+def build_sample(
+    protocol: str = LUMBAR_PROTOCOL, sigma_px: float = 8.0, prompt_prob: float | None = None
+) -> list[Transform]:
+    """From "image", "label" and points to "image", "target" and, unless ``prompt_prob`` is None, "prompt"."""
+    steps: list[Transform] = [
+        CarryCentresd("points", refer_key="image"),
+        CentreHeatmapd("points", refer_key="image", names="heatmap", sigma_px=sigma_px),
+        TargetFromLabeld("label", heatmap_key="heatmap", target_key="target", protocol=protocol),
+    ]
+    if prompt_prob is not None:
+        steps.append(RandCentrePromptd("points", refer_key="image", prob=prompt_prob, sigma_px=sigma_px))
+    kept = ["image", "target", "prompt"] if prompt_prob is not None else ["image", "target"]
+    return [*steps, SelectItemsd(kept)]
+
+
+def training_chain(
+    spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE,
+    protocol: str = LUMBAR_PROTOCOL,
+    sigma_px: float = 8.0,
+    augment: bool = True,
+    strength: float = 1.0,
+    prompt_prob: float | None = None,
+    flip_axes: Sequence[int] = (0,),
+    reader: str | None = "cmnet_monai.io.RadiographReader",
+) -> Compose:
+    """The whole chain: a datalist item with "image" and "label" (and "centres") to a sample of fixed size.
+
+    All deterministic steps come first, so a cache holds the prepared film.
+
+    Args:
+        spatial_size: (x, y) size of the grid.
+        protocol: "lumbar" or "visible".
+        sigma_px: standard deviation of the centre heatmap, in pixels of the grid.
+        augment: random changes, for training; False for validation.
+        strength: scales the changes of grey values.
+        prompt_prob: probability of a centre prompt; None leaves the key "prompt" out.
+        flip_axes: axes of random flips, 0 is left-right.
+        reader: any reader of MONAI's LoadImaged.
+    Returns:
+        A chain whose result has "image" (1, x, y), 0 to 1, "target" (2 or 3, x, y) and, where asked for, "prompt" (1,
+        x, y).
+    """
+    steps = [*load_film(reader), CentresFromLabeld("label", protocol=protocol), *prepare_film(spatial_size)]
+    if augment:
+        steps += [*augment_geometry(spatial_size, flip_axes=flip_axes), *augment_film(strength)]
+    return Compose([*steps, *build_sample(protocol, sigma_px, prompt_prob)])
