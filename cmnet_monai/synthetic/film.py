@@ -1,0 +1,237 @@
+"""One synthetic lateral lumbar radiograph with its truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cmnet_monai.synthetic import detector, hardware, pelvis, soft_tissue, vertebra
+from cmnet_monai.synthetic.anatomy import KINDS, Patient, Vertebra, random_patient
+from cmnet_monai.synthetic.projection import FloatArray, Geometry
+
+_KIND_SHARES = (0.42, 0.30, 0.16, 0.12)
+_SLICES = 26
+_MIN_VISIBLE = 0.5
+
+
+@dataclass(frozen=True)
+class BodyTruth:
+    """One vertebral body as it lies on a film.
+
+    Args:
+        level: its name, "T8" to "L5" or "S1".
+        label: its value in the label map (VerSe).
+        centre_xy_px: centroid of its region in the label map, px.
+        corners_xy_px: projected corners, (4, 2): superior-anterior, superior-posterior, inferior-posterior,
+            inferior-anterior; px, may lie outside the film.
+        deformity: "none", "wedge", "biconcave" or "crush".
+        grade: Genant grade, 0 to 3.
+        findings: "cement", "screws".
+    """
+
+    level: str
+    label: int
+    centre_xy_px: tuple[float, float]
+    corners_xy_px: npt.NDArray[np.float64]
+    deformity: str
+    grade: int
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SyntheticFilm:
+    """A film with known truth; every array has axes (x, y).
+
+    Args:
+        pixels: stored values, uint16, bone bright (MONOCHROME2).
+        bits_stored: bits in use.
+        spacing_xy_mm: pixel size at the detector.
+        label_map: VerSe codes of the visible bodies, uint8; a body is labelled when at least half of it is visible.
+        bodies: the truth of every labelled body, from top to bottom.
+        faces: "left" or "right", where the patient's front is.
+        findings: what the patient has.
+        valid_area: True inside the collimator.
+        seed: the seed of the film.
+        kind: the kind of patient.
+    """
+
+    pixels: npt.NDArray[np.uint16]
+    bits_stored: int
+    spacing_xy_mm: tuple[float, float]
+    label_map: npt.NDArray[np.uint8]
+    bodies: tuple[BodyTruth, ...]
+    faces: str
+    findings: tuple[str, ...]
+    valid_area: npt.NDArray[np.bool_]
+    seed: int
+    kind: str
+
+
+def place_patient(patient: Patient, shift_xy_mm: tuple[float, float], height_mm: float) -> Patient:
+    """Move a patient's skeleton in the image plane and to a height above the detector."""
+
+    def moved(body: Vertebra) -> Vertebra:
+        x, y, z = body.centre_mm
+        return replace(body, centre_mm=(x + shift_xy_mm[0], y + shift_xy_mm[1], z + height_mm))
+
+    return replace(
+        patient,
+        vertebrae=tuple(moved(v) for v in patient.vertebrae),
+        sacrum=tuple(moved(v) for v in patient.sacrum),
+    )
+
+
+def _position(patient: Patient, height_px: int, rng: np.random.Generator) -> tuple[Geometry, Patient]:
+    """Choose film size, source, and where the patient lies on the film."""
+    aspect = float(rng.uniform(0.5, 0.9) if rng.random() < 0.5 else rng.uniform(0.7, 0.86))
+    field_mm = float(np.clip(rng.normal(432, 32), 345, 530))
+    spacing = field_mm / height_px
+    width_px = round(height_px * aspect)
+    source = float(rng.uniform(1000, 1800))
+    height = 0.5 * patient.width_mm + float(rng.uniform(40, 90))
+    scale = source / (source - height)
+    low, high = (0.17, 0.42) if aspect < 0.66 else (0.3, 0.6)
+    l3 = next(v for v in patient.vertebrae if v.level == "L3").centre_mm
+    goal = (
+        float(rng.uniform(low, high)) * aspect * field_mm,
+        float(np.clip(rng.normal(0.395, 0.06), 0.27, 0.56)) * field_mm,
+    )
+    central = (goal[0] + float(rng.normal(15, 20)), goal[1] + float(rng.normal(45, 35)))
+    where = tuple(c + (g - c) / scale for c, g in zip(central, goal))
+    geometry = Geometry((width_px, height_px), spacing, source, central)
+    return geometry, place_patient(patient, (where[0] - l3[0], where[1] - l3[1]), height)
+
+
+def render_depth(patient: Patient, geometry: Geometry, rng: np.random.Generator, slices: int = _SLICES) -> FloatArray:
+    """Optical depths of a placed patient on the detector, (x, y)."""
+    depth = np.zeros(geometry.shape, np.float32)
+    soft_tissue.add_trunk(depth, geometry, patient, rng)
+    pelvis.add_pelvis(depth, geometry, patient, rng)
+    pelvis.add_sacrum(depth, geometry, patient, slices, rng)
+    for body in patient.vertebrae:
+        vertebra.add_body(depth, geometry, body, patient.bone, patient.cortex, slices, rng)
+        vertebra.add_posterior_elements(depth, geometry, body, patient, rng)
+        if body.level.startswith("T"):
+            vertebra.add_ribs(depth, geometry, patient, body, rng)
+    hardware.add_hardware(depth, geometry, patient, rng)
+    return np.maximum(depth, 0)
+
+
+def render_labels(
+    patient: Patient, geometry: Geometry, valid: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.uint8], tuple[BodyTruth, ...]]:
+    """Label map and truth of the bodies of which at least half lies inside ``valid``, patient facing left."""
+    labels = np.zeros(geometry.shape, np.uint8)
+    truths = []
+    for body in (*patient.vertebrae, patient.sacrum[0]):
+        found = vertebra.outline_mask(body, geometry)
+        if found is None:
+            continue
+        window, mask = found
+        mask = mask & valid[window]
+        corners = vertebra.corners_px(body, geometry)
+        x, y = corners[:, 0], corners[:, 1]
+        area = 0.5 * abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
+        mask &= labels[window] == 0
+        if mask.sum() < _MIN_VISIBLE * area:
+            continue
+        labels[window][mask] = body.label
+        ix, iy = np.nonzero(mask)
+        centre = float(ix.mean() + window[0].start), float(iy.mean() + window[1].start)
+        truths.append(BodyTruth(body.level, body.label, centre, corners, body.deformity, body.grade, body.findings))
+    return labels, tuple(truths)
+
+
+def _mirror(truth: BodyTruth, width_px: int) -> BodyTruth:
+    corners = truth.corners_xy_px.copy()
+    corners[:, 0] = width_px - 1 - corners[:, 0]
+    return replace(
+        truth, centre_xy_px=(width_px - 1 - truth.centre_xy_px[0], truth.centre_xy_px[1]), corners_xy_px=corners
+    )
+
+
+def generate_film(
+    seed: int,
+    *,
+    kind: str | None = None,
+    height_px: int = 1280,
+    patient_seed: int | None = None,
+    film_seed: int | None = None,
+    faces: str | None = None,
+) -> SyntheticFilm:
+    """Make one lateral lumbar radiograph; the same arguments give the same bytes.
+
+    Args:
+        seed: seed of patient and film where they have none of their own.
+        kind: "healthy", "compression_fracture", "implant", "cement"; None draws one by the patient's seed.
+        height_px: film height; width is 0.5 to 0.9 of it.
+        patient_seed: seed of the anatomy, so that a patient can have several films.
+        film_seed: seed of position, exposure and noise.
+        faces: "left" or "right"; None draws one by the film's seed.
+    Raises:
+        ValueError: the kind or side is unknown, a seed is negative, or the film is less than 128 px high.
+    """
+    patient_seed = seed if patient_seed is None else patient_seed
+    film_seed = seed if film_seed is None else film_seed
+    if min(seed, patient_seed, film_seed) < 0:
+        raise ValueError("seeds must not be negative")
+    if height_px < 128:
+        raise ValueError(f"height_px is {height_px}; a film needs at least 128")
+    if faces not in (None, "left", "right"):
+        raise ValueError(f"unknown side {faces!r}: choose left or right")
+    if kind is None:
+        kind = str(np.random.default_rng([patient_seed, 7]).choice(KINDS, p=_KIND_SHARES))
+    patient = random_patient(patient_seed, kind)
+    rng = np.random.default_rng([film_seed, patient_seed, 13])
+    drawn = "left" if rng.random() < 0.5 else "right"
+    faces = faces or drawn
+    geometry, placed = _position(patient, height_px, rng)
+    depth = render_depth(placed, geometry, rng)
+    everywhere = np.ones(geometry.shape, bool)
+    labels, truths = render_labels(placed, geometry, everywhere)
+    film = _develop(depth, labels, truths, geometry, faces, rng)
+    if not film["valid_area"].all():
+        valid = film["valid_area"] if faces == "left" else film["valid_area"][::-1]
+        labels, truths = render_labels(placed, geometry, valid)
+    if faces == "right":
+        labels = np.ascontiguousarray(labels[::-1])
+        truths = tuple(_mirror(t, geometry.shape[0]) for t in truths)
+    return SyntheticFilm(
+        spacing_xy_mm=(geometry.spacing_mm, geometry.spacing_mm),
+        label_map=labels,
+        bodies=truths,
+        faces=faces,
+        findings=patient.findings,
+        seed=seed,
+        kind=kind,
+        **film,
+    )
+
+
+def _develop(
+    depth: FloatArray,
+    labels: npt.NDArray[np.uint8],
+    truths: tuple[BodyTruth, ...],
+    geometry: Geometry,
+    faces: str,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Expose, process, mirror, collimate, mark and store."""
+    exposure = detector.random_exposure(rng)
+    reference = float(np.median(depth[labels > 0])) if labels.any() else float(np.median(depth))
+    signal = detector.expose(depth, reference, exposure, geometry.spacing_mm, rng)
+    image = detector.develop(signal, exposure, geometry.spacing_mm)
+    lumbar = [t for t in truths if t.level.startswith("L")]
+    points = np.vstack([t.corners_xy_px for t in lumbar]) if lumbar else np.array([[0.0, 0.0], [1.0, 1.0]])
+    if faces == "right":
+        image = np.ascontiguousarray(image[::-1])
+        points = points * (-1, 1) + (geometry.shape[0] - 1, 0)
+    image, valid = detector.collimate(image, points, rng)
+    if rng.random() < 0.85:
+        centres = points.reshape(-1, 4, 2).mean(axis=1) if len(points) % 4 == 0 else points
+        detector.add_marker(image, np.vstack([points, centres]), str(rng.choice(["L", "R"])), rng)
+    pixels = detector.quantise(image, exposure.bits_stored, rng)
+    return {"pixels": pixels, "bits_stored": exposure.bits_stored, "valid_area": valid}
