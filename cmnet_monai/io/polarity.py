@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,7 +66,8 @@ def modality_values(stored: np.ndarray, bits: int, signed: bool, dataset: Datase
         return _wide(stored, lowest, highest, slope, intercept, invert)
     table = np.arange(lowest, highest + 1, dtype=np.int64)
     if lut is not None:
-        table = _apply_lut(table, lut, path)
+        little_endian = getattr(dataset, "original_encoding", (None, True))[1] is not False
+        table = _apply_lut(table, lut, signed, little_endian, path)
     elif (slope, intercept) != (1.0, 0.0):
         table = table * slope + intercept
     if invert:
@@ -105,20 +106,30 @@ def _modality_lut(dataset: Dataset) -> Dataset | None:
     return sequence[0] if sequence else None
 
 
-def _apply_lut(values: np.ndarray, item: Dataset, path: Path) -> np.ndarray:
-    from pydicom import Dataset
-    from pydicom.pixels import apply_modality_lut
-
-    holder = Dataset()
-    holder.ModalityLUTSequence = [item]
+def _apply_lut(values: np.ndarray, item: Dataset, signed: bool, little_endian: bool, path: Path) -> np.ndarray:
+    """Output of the lookup table (PS3.3, C.11.1.1): inputs below its first and above its last entry take those."""
     try:
-        return apply_modality_lut(values, holder).astype(np.int64)
-    except (AttributeError, TypeError, ValueError, IndexError, KeyError, NotImplementedError) as error:
+        count, first, _ = (int(v) for v in item.LUTDescriptor)
+        entries = _lut_entries(item.LUTData, count or 1 << 16, little_endian)
+    except (AttributeError, TypeError, ValueError) as error:
         raise FilmError(
             path,
-            f"the modality lookup table cannot be applied ({type(error).__name__})",
+            f"the modality lookup table is damaged ({type(error).__name__})",
             "Export the film again without a modality lookup table",
         ) from error
+    if signed and first >= 1 << 15:  # written as unsigned
+        first -= 1 << 16
+    return entries[np.clip(values - first, 0, len(entries) - 1)]
+
+
+def _lut_entries(data: Any, count: int, little_endian: bool) -> np.ndarray:
+    if isinstance(data, bytes):
+        wide = len(data) >= 2 * count  # 8-bit tables may be packed
+        data = np.frombuffer(data, ("<u2" if little_endian else ">u2") if wide else np.uint8)
+    entries = np.atleast_1d(np.asarray(data, np.int64))[:count]
+    if len(entries) < count:
+        raise ValueError("fewer entries than announced")
+    return entries
 
 
 def _smallest_type(table: np.ndarray) -> np.ndarray:
