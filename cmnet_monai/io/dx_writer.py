@@ -228,6 +228,7 @@ def _compress(dataset: Dataset, syntax: UID) -> None:
     plugins = [p for p in _ENCODERS if p in get_encoder(syntax).available_plugins]
     if not plugins:
         raise ValueError(
-            f"no installed encoder writes {syntax.name}; pip install pylibjpeg pylibjpeg-openjpeg pylibjpeg-rle pyjpegls"
+            f"no installed encoder writes {syntax.name}: "
+            "pip install pylibjpeg pylibjpeg-openjpeg pylibjpeg-rle pyjpegls"
         )
     dataset.compress(syntax, encoding_plugin=plugins[0], generate_instance_uid=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nibabel import Nifti1Image
 
 _SIXTEEN_BITS = 65535
+_MAX_PIXELS = 200_000_000
 
 
 def write_mask_png(path: str | os.PathLike, mask_xy: np.ndarray, foreground: int = 255) -> Path:
@@ -81,15 +82,16 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
     elif kind == sniff.RASTER:
         values = _picture_indices(path)
     else:
-        raise FilmError(path, f"the label map is {kind}", "Give it as PNG or NIfTI")
+        raise FilmError(
+            path,
+            "a DICOM object is not a label map" if kind == sniff.DICOM else f"the label map is {kind}",
+            "Give it as PNG or NIfTI",
+        )
     try:
         labels = _whole_numbers(values, _SIXTEEN_BITS)
     except ValueError as error:
         raise FilmError(path, "the label map has values that are not labels", "Labels are whole numbers") from error
     return labels.astype(np.uint8 if labels.max(initial=0) <= 255 else np.uint16)
-
-
-_MAX_PIXELS = 200_000_000
 
 
 def _picture_indices(path: Path) -> np.ndarray:

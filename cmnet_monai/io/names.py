@@ -24,8 +24,8 @@ def safe_stem(path: str | os.PathLike) -> str:
     """The file's name without folders and film suffix, safe as part of a new name.
 
     Letters of every script stay (composed, NFC). Control and invisible characters, path separators and characters
-    that Windows forbids become ``_``; so do leading dots and trailing dots and spaces. Names that Windows reserves get a
-    leading ``_``. The result is never empty and at most `MAX_STEM_BYTES` bytes of UTF-8.
+    that Windows forbids become ``_``, as do a leading dot and runs of dots; trailing dots and spaces go. Names that
+    Windows reserves get a leading ``_``. The result is never empty and at most `MAX_STEM_BYTES` bytes of UTF-8.
 
     >>> safe_stem("folder/Müller 1.dcm"), safe_stem("../.."), safe_stem("a/CON.png"), safe_stem("scan.nii.gz")
     ('Müller 1', 'film', '_CON', 'scan')

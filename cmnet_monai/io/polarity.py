@@ -64,7 +64,7 @@ def modality_values(stored: np.ndarray, bits: int, signed: bool, dataset: Datase
     lowest, highest = stored_range(bits, signed)
     if bits > _TABLE_BITS:
         return _wide(stored, lowest, highest, slope, intercept, invert)
-    table = np.arange(lowest, highest + 1, dtype=np.int64)
+    table: np.ndarray = np.arange(lowest, highest + 1, dtype=np.int64)
     if lut is not None:
         little_endian = getattr(dataset, "original_encoding", (None, True))[1] is not False
         table = _apply_lut(table, lut, signed, little_endian, path)

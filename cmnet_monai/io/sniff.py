@@ -67,8 +67,8 @@ def _starts_with_dicom_element(head: bytes) -> bool:
     if len(head) < 8:
         return False
     for order in ("little", "big"):
-        group = int.from_bytes(head[:2], order)  # type: ignore[arg-type]
-        element = int.from_bytes(head[2:4], order)  # type: ignore[arg-type]
+        group = int.from_bytes(head[:2], order)
+        element = int.from_bytes(head[2:4], order)
         if group in (0x0002, 0x0008) and element <= 0x0018:
             return True
     return False
