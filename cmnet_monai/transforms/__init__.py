@@ -17,6 +17,13 @@ from cmnet_monai.transforms.equalize import (
     HistogramEqualizeDict,
 )
 from cmnet_monai.transforms.heatmap import CentreHeatmap, CentreHeatmapD, CentreHeatmapd, CentreHeatmapDict
+from cmnet_monai.transforms.post_save import SaveFilmResultD, SaveFilmResultd, SaveFilmResultDict
+from cmnet_monai.transforms.post_vertebrae import (
+    SelectVertebrae,
+    SelectVertebraeD,
+    SelectVertebraed,
+    SelectVertebraeDict,
+)
 from cmnet_monai.transforms.prompts import (
     CentrePrompt,
     CentrePromptD,
@@ -42,6 +49,7 @@ from cmnet_monai.transforms.rand_film import (
     RandLocalContrastDict,
     WithinFilm,
 )
+from cmnet_monai.transforms.rand_similarity import RandSimilarityD, RandSimilarityd, RandSimilarityDict
 from cmnet_monai.transforms.resize import ResizeWithPad, ResizeWithPadD, ResizeWithPadd, ResizeWithPadDict
 from cmnet_monai.transforms.targets import TargetFromLabel, TargetFromLabelD, TargetFromLabeld, TargetFromLabelDict
 from cmnet_monai.transforms.training_chain import (

@@ -15,8 +15,8 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 
 from cmnet_monai.conventions import META_VALID_AREA
 
-# Whole numbers within this range are counted in a table, anything else is sorted.
-_TABLE_SIZE = 1 << 18
+# Values are counted in a table of this many slots where each slot holds one value, else sorted.
+_SLOTS = 1 << 20
 # A row or column shorter than this is never taken for a border: a single pixel is always "constant".
 _SHORTEST_BORDER_PX = 16
 
@@ -60,7 +60,8 @@ class HistogramEqualize(Transform):
             ValueError: ``img`` is not (C, x, y), the valid area has another shape or is empty, or a valid pixel is NaN
                 or infinite.
         """
-        film = convert_to_numpy(img)
+        film = np.asarray(convert_to_numpy(img))
+        film = film.astype(np.float32) if film.dtype == np.float16 else film
         if film.ndim != 3 or film.size == 0:
             raise ValueError(f"HistogramEqualize needs a non-empty film of shape (C, x, y), got {tuple(film.shape)}.")
         valid = self._valid_area(img, mask, film)
@@ -129,7 +130,7 @@ def _inner_box(film: np.ndarray, valid: np.ndarray | None) -> tuple[int, int, in
 def _equalize_channel(channel: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     """Equalised channel (x, y) as float32, 0 where not valid."""
     values = channel if valid is None else channel[valid]
-    low, high = values.min(), values.max()
+    low, high = values.min(), values.max()  # NaN if any value is
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int((~np.isfinite(values)).sum())
         raise ValueError(
@@ -138,9 +139,9 @@ def _equalize_channel(channel: np.ndarray, valid: np.ndarray | None) -> np.ndarr
         )
     if low == high:
         return np.zeros(channel.shape, dtype=np.float32)
-    equalised = _by_table(channel, valid, low, high) if float(high) - float(low) < _TABLE_SIZE else None
+    equalised = _by_counting(channel, valid, low, high)
     if equalised is None:
-        equalised = _by_sorting(channel, values)
+        equalised = _by_sorting(channel, valid)
     if valid is not None:
         equalised *= valid
     return equalised
@@ -153,26 +154,55 @@ def _table(counts: np.ndarray) -> np.ndarray:
     return np.clip(255.0 * (at_or_below - darkest) / (at_or_below[-1] - darkest), 0.0, 255.0).astype(np.float32)
 
 
-def _by_table(channel: np.ndarray, valid: np.ndarray | None, low: Any, high: Any) -> np.ndarray | None:
-    """Equalise whole numbers by counting; None if some valid value is not whole."""
+def _by_counting(channel: np.ndarray, valid: np.ndarray | None, low: Any, high: Any) -> np.ndarray | None:
+    """Equalise values that fall into slots of a table one by one, as whole or evenly spaced numbers do; None if not."""
     inside = channel if valid is None else np.where(valid, channel, low)
-    if inside.dtype.kind == "f":
-        codes = inside.astype(np.int32)
-        if float(low) != int(low) or not np.array_equal(codes, inside):
+    slots = _whole_slots(inside, low, high)
+    if slots is None:
+        span = float(high) - float(low)
+        if not np.finfo(np.float32).tiny * _SLOTS < span < np.finfo(np.float32).max:
             return None
-        codes -= np.int32(low)
-    else:
-        codes = np.subtract(inside, low, dtype=np.int64) if inside.dtype.kind != "b" else inside.astype(np.int32)
-    counted = codes.ravel(order="K") if valid is None else codes[valid]
-    return _table(np.bincount(counted, minlength=int(high) - int(low) + 1))[codes]
+        exact = inside if inside.dtype.kind == "f" else inside.astype(np.float64)
+        slots = (exact - low).astype(np.float32)
+        slots *= np.float32((_SLOTS - 1) / span)
+        slots = np.rint(slots, out=slots).astype(np.int32)
+        found = np.zeros(_SLOTS, dtype=inside.dtype)
+        found[slots] = inside
+        if not np.array_equal(found[slots], inside):
+            return None
+    counted = slots.ravel(order="K") if valid is None else slots[valid]
+    return _table(np.bincount(counted))[slots]
 
 
-def _by_sorting(channel: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Equalise arbitrary numbers: the rank of each value among the distinct valid ones."""
-    distinct, counts = np.unique(values, return_counts=True)
-    table = _table(counts)
-    rank = np.searchsorted(distinct, channel)
-    return table[np.minimum(rank, len(distinct) - 1)]
+def _whole_slots(inside: np.ndarray, low: Any, high: Any) -> np.ndarray | None:
+    """Values minus the lowest, if all are whole and fit into the table; else None."""
+    if float(high) - float(low) >= _SLOTS or float(low) != int(low):
+        return None
+    if inside.dtype.kind != "f":
+        return inside.astype(np.int64) - int(low)
+    if max(abs(float(low)), abs(float(high))) >= 2**31:
+        return None
+    slots = inside.astype(np.int32)
+    if not np.array_equal(slots, inside):
+        return None
+    slots -= np.int32(low)
+    return slots
+
+
+def _by_sorting(channel: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+    """Equalise arbitrary numbers by the rank of each among the distinct valid ones."""
+    values = channel.ravel() if valid is None else channel[valid]
+    order = np.argsort(values)
+    ranked = values[order]
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    counts = np.diff(last, prepend=-1)
+    out = np.empty(values.shape, dtype=np.float32)
+    out[order] = np.repeat(_table(counts), counts)
+    if valid is None:
+        return out.reshape(channel.shape)
+    spread = np.zeros(channel.shape, dtype=np.float32)
+    spread[valid] = out
+    return spread
 
 
 class HistogramEqualized(MapTransform):

@@ -10,7 +10,6 @@ from monai.transforms import (
     EnsureChannelFirstd,
     LoadImaged,
     RandAdjustContrastd,
-    RandAffined,
     RandBiasFieldd,
     RandFlipd,
     RandGaussianNoised,
@@ -27,6 +26,7 @@ from cmnet_monai.transforms.equalize import HistogramEqualized
 from cmnet_monai.transforms.heatmap import CentreHeatmapd
 from cmnet_monai.transforms.prompts import RandCentrePromptd
 from cmnet_monai.transforms.rand_film import RandCollimationd, RandDiscsd, RandLocalContrastd, WithinFilm
+from cmnet_monai.transforms.rand_similarity import RandSimilarityd
 from cmnet_monai.transforms.resize import ResizeWithPadd
 from cmnet_monai.transforms.targets import TargetFromLabeld
 
@@ -50,7 +50,7 @@ def prepare_film(spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE, with_label: b
 def augment_geometry(
     spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE,
     prob: float = 0.8,
-    scale: tuple[float, float] = (0.8, 1.25),
+    magnification: tuple[float, float] = (0.8, 1.25),
     rotation_deg: float = 20.0,
     translation: float = 0.08,
     flip_prob: float = 0.5,
@@ -60,27 +60,24 @@ def augment_geometry(
 
     Args:
         spatial_size: (x, y) size of the grid.
-        prob: probability of the affine change.
-        scale: smallest and largest magnification, the same for both axes.
+        prob: probability of a change of size, angle and place.
+        magnification: smallest and largest, the same for both axes.
         rotation_deg: largest rotation either way.
         translation: largest shift, as a share of the grid.
         flip_prob: probability of a flip along each of ``flip_axes``.
         flip_axes: 0 flips left and right. 1 would turn a film upside down, which makes L5 an L1: off by default.
     """
     keys = ["image", "label"]
-    low, high = 1.0 / scale[1], 1.0 / scale[0]
-    angle = math.radians(rotation_deg)
-    shift = [translation * size for size in spatial_size]
-    affine = RandAffined(
+    change = RandSimilarityd(
         keys,
         prob=prob,
-        rotate_range=(-angle, angle),
-        scale_range=[(low - 1.0, high - 1.0)] * 2,
-        translate_range=[(-value, value) for value in shift],
+        magnification=magnification,
+        rotation_deg=rotation_deg,
+        translation_px=[translation * size for size in spatial_size],
+        spatial_size=spatial_size,
         mode=["bilinear", "nearest"],
-        padding_mode="zeros",
     )
-    return [affine, *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes)]
+    return [change, *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes)]
 
 
 def augment_film(strength: float = 1.0) -> list[Transform]:
@@ -98,7 +95,7 @@ def augment_film(strength: float = 1.0) -> list[Transform]:
         WithinFilm(
             "image",
             [
-                RandHistogramShiftd("image", num_control_points=(5, 10), prob=0.2),
+                RandHistogramShiftd("image", num_control_points=(10, 20), prob=0.2),
                 RandAdjustContrastd("image", prob=0.4, gamma=(math.exp(-0.4 * strength), math.exp(0.4 * strength))),
                 RandLocalContrastd("image", prob=0.5, strength=0.3 * strength),
                 RandBiasFieldd("image", prob=0.2, degree=2, coeff_range=(0.0, 0.15 * strength)),
