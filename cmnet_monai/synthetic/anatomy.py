@@ -19,8 +19,8 @@ GENANT_LOSS = ((0.0, 0.0), (0.20, 0.25), (0.25, 0.40), (0.40, 0.62))
 
 _DEPTH_MM = {"T8": 28.0, "T9": 29.0, "T10": 30.0, "T11": 30.8, "T12": 31.5, "L1": 32.2, "L2": 33.6, "L3": 34.6}
 _HEIGHT_MM = {"T8": 22.0, "T9": 23.0, "T10": 24.3, "T11": 25.6, "T12": 27.0, "L1": 28.4, "L2": 28.9, "L3": 28.6}
-_DISC_MM = {"T8": 3.2, "T9": 3.3, "T10": 3.5, "T11": 3.8, "T12": 4.4, "L1": 5.2, "L2": 6.0, "L3": 6.8}
-_LORDOSIS_SHARE = {"L5": 0.27, "L4": 0.25, "L3": 0.20, "L2": 0.16, "L1": 0.12}
+_DISC_MM = {"T8": 3.2, "T9": 3.3, "T10": 3.5, "T11": 3.8, "T12": 4.4, "L1": 4.4, "L2": 5.0, "L3": 5.6}
+_LORDOSIS_SHARE = {"L5": 0.38, "L4": 0.21, "L3": 0.19, "L2": 0.15, "L1": 0.07}
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _fractures(rng: np.random.Generator, kind: str) -> dict[str, tuple[str, int]
 
 def _tilts(rng: np.random.Generator, sacral_slope: float) -> dict[str, float]:
     """Sagittal tilt of every body in degrees, positive where the anterior end is lower."""
-    lordosis = float(np.clip(0.72 * sacral_slope + rng.normal(20, 9), 6, 80))
+    lordosis = float(np.clip(0.72 * sacral_slope + rng.normal(24, 9), 6, 80))
     shares = {level: share * rng.uniform(0.75, 1.25) for level, share in _LORDOSIS_SHARE.items()}
     total = sum(shares.values())
     tilts, tilt = {}, sacral_slope
@@ -217,19 +217,19 @@ def _stack(
 def _sacrum(rng: np.random.Generator, sacral_slope: float, size: float) -> tuple[Vertebra, ...]:
     """Segments S1 to S5 and a coccyx, along the sacral curve."""
     curve = float(rng.uniform(0.6, 1.4))
-    tilts = np.deg2rad(sacral_slope + np.array([2.0, 9.0, 4.0, -18.0, -42.0, -70.0]) * curve)
-    depths = np.array([35.5, 25.0, 17.0, 13.0, 10.0, 8.0, 7.0]) * size * rng.uniform(0.95, 1.05)
+    tilts = np.deg2rad(sacral_slope + np.array([4.0, 18.0, 12.0, -10.0, -40.0, -70.0]) * curve)
+    depths = np.array([35.5, 21.0, 16.0, 13.0, 10.0, 8.0, 7.0]) * size * rng.uniform(0.95, 1.05)
     depths[0] *= rng.uniform(0.95, 1.04)
-    heights = np.array([29.0, 23.0, 19.0, 16.0, 14.0, 17.0]) * size * rng.uniform(0.94, 1.06)
+    heights = np.array([27.5, 23.0, 19.0, 16.0, 14.0, 17.0]) * size * rng.uniform(0.94, 1.06)
     widths = np.array([50.0, 42.0, 34.0, 28.0, 22.0, 12.0]) * size
-    gaps = np.array([0.0, rng.uniform(1.0, 5.0), 1.2, 1.0, 0.8, 2.0])
+    gaps = np.array([0.0, rng.uniform(0.0, 3.0), 0.3, 0.2, 0.2, 1.0])
     x = y = 0.0
     out = []
     for i in range(6):
         tilt = float(tilts[i])
         x, y = x + gaps[i] * np.sin(tilt), y + gaps[i] * np.cos(tilt)
         h = heights[i]
-        ant, post = h * (1.05 if i == 0 else 1.0), h * (0.86 if i == 0 else 1.0)
+        ant, post = h * (1.08 if i == 0 else 1.0), h * (0.84 if i == 0 else 1.0)
         # The promontory juts out: the anterior wall runs back, the posterior one hardly moves.
         back = 0.5 * depths[0] if i == 0 else 0.5 * depths[i]
         low_post = back - (0.13 * depths[0] if i == 0 else 0.1 * depths[i])
@@ -276,7 +276,7 @@ def random_patient(seed: int, kind: str = "healthy") -> Patient:
     size = float(np.clip(rng.normal(1.04, 0.07), 0.88, 1.24))
     old = kind != "healthy" or rng.random() < 0.45
     bone = float(rng.uniform(0.35, 0.85) if old else rng.uniform(0.7, 1.4))
-    sacral_slope = float(np.clip(rng.normal(40, 10), 12, 66))
+    sacral_slope = float(np.clip(rng.normal(44, 10), 14, 68))
     fractures = _fractures(rng, kind)
     shapes = {}
     for level in LEVELS:

@@ -61,7 +61,7 @@ def random_exposure(rng: np.random.Generator) -> Exposure:
     """Draw an exposure; about one in six is odd: under-exposed, noisy, or with unusual contrast."""
     odd = rng.random() < 0.16
     return Exposure(
-        counts=float(10 ** rng.uniform(2.0 if odd else 2.9, 4.3)),
+        counts=float(10 ** rng.uniform(2.3 if odd else 3.2, 4.6)),
         scatter=float(rng.uniform(0.1, 1.6 if odd else 0.9)),
         blur_px=float(rng.uniform(0.5, 1.5)),
         centre=float(rng.uniform(-1.0, 1.6) if odd else rng.uniform(-0.4, 1.2)),

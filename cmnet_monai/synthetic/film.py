@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmnet_monai.synthetic import detector, hardware, pelvis, soft_tissue, vertebra
+from cmnet_monai.synthetic import detector, hardware, pelvis, posterior, soft_tissue, vertebra
 from cmnet_monai.synthetic.anatomy import KINDS, Patient, Vertebra, random_patient
 from cmnet_monai.synthetic.projection import FloatArray, Geometry
 
@@ -113,9 +113,9 @@ def render_depth(patient: Patient, geometry: Geometry, rng: np.random.Generator,
     pelvis.add_sacrum(depth, geometry, patient, slices, rng)
     for body in patient.vertebrae:
         vertebra.add_body(depth, geometry, body, patient.bone, patient.cortex, slices, rng)
-        vertebra.add_posterior_elements(depth, geometry, body, patient, rng)
+        posterior.add_posterior_elements(depth, geometry, body, patient, rng)
         if body.level.startswith("T"):
-            vertebra.add_ribs(depth, geometry, patient, body, rng)
+            posterior.add_ribs(depth, geometry, patient, body, rng)
     hardware.add_hardware(depth, geometry, patient, rng)
     return np.maximum(depth, 0)
 

@@ -6,7 +6,16 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from cmnet_monai.synthetic.anatomy import Patient
-from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, add_ellipsoid, add_plate, add_tube
+from cmnet_monai.synthetic.projection import (
+    FloatArray,
+    Geometry,
+    Material,
+    Tube,
+    add_ellipsoid,
+    add_plate,
+    add_tube,
+    add_union,
+)
 from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM, add_body
 
 # Outline of a right hip bone seen from the side, as fractions of the distance hip to S1 (x to posterior, y down),
@@ -33,32 +42,47 @@ def hip_centre(patient: Patient) -> tuple[float, float, float]:
 
 
 def add_sacrum(depth: FloatArray, geometry: Geometry, patient: Patient, slices: int, rng: np.random.Generator) -> None:
-    """Add S1 to the coccyx: bodies that fade, lateral masses, and the dorsal wall of the canal."""
+    """Add S1 to the coccyx: fused bodies that fade, lateral masses, and the dorsal wall of the canal."""
     cortical = CORTICAL_PER_MM * patient.cortex
     k = patient.size
+    bone = 0.5 + 0.5 * patient.bone
+    remnant = float(rng.choice([0.1, rng.uniform(0.1, 0.9)]))
+    dorsal, wings = [], []
     for i, segment in enumerate(patient.sacrum):
-        fade = max(0.9 - 0.12 * i, 0.4)
-        add_body(depth, geometry, segment, patient.bone * fade, patient.cortex * fade, max(slices - 4 * i, 10), rng)
+        fade = max(0.75 - 0.11 * i, 0.3)
+        plates = (0.9 if i == 0 else remnant * fade, remnant * fade * (0.8 if i < 2 else 0.5))
+        cortex = patient.cortex * (0.9 if i == 0 else 0.75)
+        add_body(depth, geometry, segment, bone * fade, cortex, max(slices - 4 * i, 10), rng, plates)
         d, h = 0.5 * segment.depth_mm, segment.height_mm
-        spongy = Material(SPONGY_PER_MM * patient.bone * 0.8, cortical, 0.7)
         if i < 4:
-            for side in (-1.0, 1.0):
-                w = side * (segment.width_mm * 0.5 + 12 * k)
-                centre = segment.to_world(0.25 * d, 0.05 * h, w)
-                wing = (d * (0.95 if i == 0 else 1.0), 0.62 * h, 17 * k * (1 - 0.17 * i))
-                add_ellipsoid(
-                    depth, geometry, centre, wing, -segment.tilt_rad, Material(SPONGY_PER_MM * patient.bone * 0.8)
-                )
+            size = (d * 1.35, 0.95 * h, 22 * k * (1 - 0.15 * i))
+            wings += [(segment, side, size) for side in (-1.0, 1.0)]
         if i < 5:
-            reach = (24 - 4.0 * i) * k
-            start, end = segment.to_world(d + reach * 0.85, -0.5 * h), segment.to_world(d + reach * 0.7, 0.5 * h)
-            add_tube(depth, geometry, start, end, ((5 - 0.6 * i) * k, (4.4 - 0.6 * i) * k), spongy, flatness=1.6)
+            reach = (27 - 4.0 * i) * k
+            start, end = segment.to_world(d + reach * 0.8, -0.5 * h), segment.to_world(d + reach * 0.68, 0.5 * h)
+            bump = segment.to_world(d + reach * 1.05, 0.1 * h)
+            r = (5 - 0.6 * i) * k
+            dorsal += [Tube(start, end, (r, r * 0.9), 1.7), Tube(start, bump, (r, r * 0.9), 0.6)]
+        # The front wall is one continuous dense line.
+        front = [segment.to_world(*corner) for corner in (segment.corners_mm[0], segment.corners_mm[3])]
+        line = Material(0.0, cortical, 0.55)
+        inset = (np.array(segment.to_world(0.0, 0.0)) - np.array(front[0])) * 0.05
+        ends = [tuple(float(c) for c in np.array(p) + inset) for p in front]
+        add_union(depth, geometry, [Tube(ends[0], ends[1], (0.9, 0.9), 5.0)], line)  # type: ignore[arg-type]
+    add_union(depth, geometry, dorsal, Material(SPONGY_PER_MM * bone * 0.8, cortical, 0.55))
+    for segment, side, size in wings:
+        centre = segment.to_world(0.25 * size[0], 0.1 * size[1], side * (segment.width_mm * 0.5 + 8 * k))
+        add_ellipsoid(depth, geometry, centre, size, -segment.tilt_rad, Material(SPONGY_PER_MM * bone * 0.3))
     s1 = patient.sacrum[0]
     d, h = 0.5 * s1.depth_mm, s1.height_mm
-    dense = Material(SPONGY_PER_MM * patient.bone * 1.6, cortical, 1.3)
+    dense = Material(SPONGY_PER_MM * bone * 1.5, cortical, 0.7)
     for side in (-16.0 * k, 16.0 * k):
-        start, end = s1.to_world(d + 8 * k, -0.1 * h, side), s1.to_world(d + 11 * k, -0.5 * h - 9 * k, side * 1.1)
-        add_tube(depth, geometry, start, end, (6.0 * k, 3.6 * k), dense, flatness=1.2)
+        start, end = s1.to_world(d + 6 * k, 0.0, side), s1.to_world(d + 12 * k, -0.5 * h - 8 * k, side * 1.1)
+        parts = [
+            Tube(start, end, (7.0 * k, 4.6 * k), 1.4),
+            Tube(s1.to_world(d - 3, 0.0, side), start, (8 * k, 8 * k), 0.8),
+        ]
+        add_union(depth, geometry, parts, dense)
 
 
 def add_pelvis(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
@@ -78,7 +102,7 @@ def add_pelvis(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
         at = np.array([hip[0], hip[1] + side * lift]) + rng.normal(0, 3.0, 2)
         z = hip[2] + side * 0.5 * rng.uniform(200, 245) * patient.size
         material = Material(SPONGY_PER_MM * patient.bone, 0.75 * cortical, 0.6)
-        plate = (float(rng.uniform(14, 26)), float(rng.uniform(12, 26)), float(rng.uniform(8, 18)))
+        plate = (float(rng.uniform(6, 16)), float(rng.uniform(14, 26)), float(rng.uniform(6, 13)))
         add_plate(depth, geometry, at + smooth * distance, z, plate, material)
         _add_hip(depth, geometry, patient, (float(at[0]), float(at[1]), z * 0.2 + 0.8 * (hip[2] + side * 88)), rng)
         # The arcuate line: from the sacro-iliac joint to the socket, a dense ridge.
@@ -95,13 +119,13 @@ def _add_hip(
     k = patient.size
     cortical = CORTICAL_PER_MM * patient.cortex
     x, y, z = at
-    head = Material(SPONGY_PER_MM * patient.bone * 1.5, cortical, 1.2)
+    head = Material(SPONGY_PER_MM * patient.bone * 0.8, 0.7 * cortical, 0.8)
     add_ellipsoid(depth, geometry, at, (24 * k, 24 * k, 24 * k), 0.0, head)
-    socket = Material(0.0, 0.7 * cortical, 1.6)
+    socket = Material(0.0, 0.5 * cortical, 1.4)
     add_ellipsoid(depth, geometry, at, (27.5 * k, 27.5 * k, 22 * k), 0.0, socket)
     flex = float(rng.uniform(-0.15, 0.6))
-    shaft = Material(0.0, cortical * 1.1, 6.0)
+    shaft = Material(0.0, cortical * 0.7, 5.0)
     knee = (x - 260 * float(np.sin(flex)), y + 260 * float(np.cos(flex)), z)
     add_tube(depth, geometry, (x + 4, y + 24 * k, z), knee, (17 * k, 14 * k), shaft)
-    trochanter = Material(SPONGY_PER_MM * patient.bone * 1.2, cortical, 1.5)
+    trochanter = Material(SPONGY_PER_MM * patient.bone * 0.7, cortical * 0.7, 1.0)
     add_tube(depth, geometry, (x + 8, y + 6, z), (x + 6, y + 36 * k, z), (19 * k, 19 * k), trochanter)

@@ -128,6 +128,71 @@ def add_tube(
         depth[window] += (material.core * scale) * outer
 
 
+@dataclass(frozen=True)
+class Tube:
+    """A tapered round tube with spherical ends: world points, radii and its extent along the rays relative to round."""
+
+    start: Point3
+    end: Point3
+    radii: tuple[float, float]
+    flatness: float = 1.0
+
+
+def add_union(depth: FloatArray, geometry: Geometry, tubes: list[Tube], material: Material) -> None:
+    """Add tubes that make up one bone: where they overlap, the longest path counts once.
+
+    The outer ``3 * shell_mm`` of a path are shell, the rest is core.
+
+    Args:
+        depth: optical depths, (x, y), changed in place.
+        geometry: source and detector.
+        tubes: the parts of the bone.
+        material: attenuation of core and shell.
+    """
+    ends = [geometry.to_detector_mm(p)[:2] for tube in tubes for p in (tube.start, tube.end)]
+    reach = 1.7 * max(max(tube.radii) for tube in tubes)
+    xs, ys = zip(*ends)
+    window = geometry.window(min(xs) - reach, max(xs) + reach, min(ys) - reach, max(ys) + reach)
+    if window is None:
+        return
+    chord = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), np.float32)
+    for tube in tubes:
+        x0, y0, m0 = geometry.to_detector_mm(tube.start)
+        x1, y1, m1 = geometry.to_detector_mm(tube.end)
+        r0, r1 = tube.radii[0] * m0, tube.radii[1] * m1
+        part = geometry.window(
+            min(x0 - r0, x1 - r1), max(x0 + r0, x1 + r1), min(y0 - r0, y1 - r1), max(y0 + r0, y1 + r1)
+        )
+        if part is None:
+            continue
+        path = _tube_half_chord(geometry.axes_mm(part), (x0, y0), (x1, y1), (r0, r1)) * np.float32(
+            4 * tube.flatness / (m0 + m1)
+        )
+        view = chord[
+            part[0].start - window[0].start : part[0].stop - window[0].start,
+            part[1].start - window[1].start : part[1].stop - window[1].start,
+        ]
+        np.maximum(view, path, out=view)
+    limit = np.float32(3 * material.shell_mm)
+    depth[window] += (material.shell - material.core) * np.minimum(chord, limit) + material.core * chord
+
+
+def _tube_half_chord(
+    axes: tuple[FloatArray, FloatArray],
+    start: tuple[float, float],
+    end: tuple[float, float],
+    radii: tuple[float, float],
+) -> FloatArray:
+    """Half the path through a round tube on the detector, in detector mm."""
+    x, y = axes
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    length2 = max(dx * dx + dy * dy, 1e-9)
+    t = np.clip((x - start[0]) * (dx / length2) + (y - start[1]) * (dy / length2), 0, 1)
+    dist2 = (x - start[0] - t * dx) ** 2 + (y - start[1] - t * dy) ** 2
+    radius = radii[0] + t * (radii[1] - radii[0])
+    return np.asarray(np.sqrt(np.maximum(radius * radius - dist2, 0)), dtype=np.float32)
+
+
 def add_ellipsoid(
     depth: FloatArray,
     geometry: Geometry,

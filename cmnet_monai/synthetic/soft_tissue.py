@@ -20,12 +20,20 @@ def smooth_noise(shape: tuple[int, int], scale: float, rng: np.random.Generator,
     """Smooth random field, mean 0 and standard deviation 1, features of about ``scale`` pixels."""
     coarse = (max(int(shape[0] / scale) + 4, 4), max(int(shape[1] / (scale * anisotropy)) + 4, 4))
     field = rng.standard_normal(coarse).astype(np.float32)
-    x = np.linspace(1, coarse[0] - 2, shape[0])
-    y = np.linspace(1, coarse[1] - 2, shape[1])
-    rows = ndimage.spline_filter(field, order=3, output=np.float32)
-    grid = np.meshgrid(x, y, indexing="ij")
-    out = ndimage.map_coordinates(rows, grid, order=3, prefilter=False, output=np.float32)
+    out = _cubic(_cubic(field, shape[0], 0), shape[1], 1)
     return np.asarray(out / max(float(out.std()), 1e-6), dtype=np.float32)
+
+
+def _cubic(knots: FloatArray, count: int, axis: int) -> FloatArray:
+    """Uniform cubic B-spline through ``knots`` along an axis, at ``count`` points."""
+    at = np.linspace(1, knots.shape[axis] - 2.001, count, dtype=np.float32)
+    base = at.astype(np.int64)
+    t = (at - base)[:, None] if axis == 0 else (at - base)[None, :]
+    weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
+    out = knots.take(base - 1, axis) * weights[0]
+    for shift in (0, 1, 2):
+        out += knots.take(np.minimum(base + shift, knots.shape[axis] - 1), axis) * weights[shift + 1]
+    return np.asarray(out * np.float32(1 / 6), dtype=np.float32)
 
 
 def upsample(coarse: FloatArray, shape: tuple[int, int]) -> FloatArray:
@@ -75,7 +83,7 @@ def add_trunk(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.r
     anterior, posterior, half = _skin(patient, y, rng)
     middle, reach = 0.5 * (anterior + posterior), 0.5 * (posterior - anterior)
     u = np.abs(x[:, None] - middle[None, :]) / reach[None, :]
-    power = rng.uniform(2.0, 2.9)
+    power = rng.uniform(2.3, 3.4)
     thickness = 2 * half[None, :] * np.maximum(1 - u**power, 0) ** (1 / power)
     water = thickness * WATER_PER_MM
     # Muscles and organs against fat: broad differences of a few per cent.
@@ -83,7 +91,7 @@ def add_trunk(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.r
     fine = upsample(water.astype(np.float32), geometry.shape)
     depth += fine
     inside = np.clip(fine / 1.5, 0, 1)
-    for size, strength in ((18.0, 0.05), (7.0, 0.03)):
+    for size, strength in ((18.0, 0.05), (7.0, 0.035), (2.6, 0.02)):
         field = smooth_noise(geometry.shape, size / geometry.spacing_mm, rng, rng.uniform(0.6, 1.6))
         depth += inside * field * np.float32(strength * rng.uniform(0.5, 1.5))
     _add_lungs(depth, geometry, patient, (x, y, thickness.astype(np.float32)), posterior, rng)
@@ -106,19 +114,20 @@ def _add_lungs(
     half = np.zeros_like(thickness)
     for _ in range(2):
         top = base + rng.normal(0, 7)
-        steep = rng.uniform(0.15, 0.8)
-        front = (t12.centre_mm[0] - x) / 90.0
-        dome = top - 18 * np.sqrt(np.clip(1 - np.clip((front - 0.4) / 1.3, -1, 1) ** 2, 0, 1)) * 1.4
-        dome = dome + steep * np.clip(x - t12.centre_mm[0] - 5, 0, 60) + np.clip(-front, 0, 1) * 6
+        peak = t12.centre_mm[0] - rng.uniform(45, 85)
+        bulge = rng.uniform(22, 42)
+        away = np.minimum(x - peak, t12.centre_mm[0] + 42 - peak) / 70.0
+        dome = top + bulge * (np.where(away > 0, np.abs(away) ** rng.uniform(1.5, 2.2), 0.55 * away**2) - 0.8)
+        dome = base + 45 * np.tanh((dome - base) / 45)
         below = dome[:, None] - y[None, :]
-        back = np.clip((posterior[None, :] - rng.uniform(24, 36) - x[:, None]) / 22, 0, 1)
+        back = np.clip((posterior[None, :] - 0.12 * np.abs(below) - rng.uniform(22, 34) - x[:, None]) / 30, 0, 1)
         path = np.clip(below / 45, 0, 1) ** 0.55 * (below > 0) * back**0.5
         half += (path * rng.uniform(0.28, 0.4)).astype(np.float32)
     air = half * thickness * np.float32(WATER_PER_MM * 0.72)
     air = np.minimum(air, 3.6)
     fine = upsample(air.astype(np.float32), geometry.shape)
-    vessels = smooth_noise(geometry.shape, 7.0 / geometry.spacing_mm, rng)
-    depth -= fine * (1 + 0.10 * vessels)
+    vessels = smooth_noise(geometry.shape, 9.0 / geometry.spacing_mm, rng, 1.6)
+    depth -= fine * (1 + np.float32(rng.uniform(0.02, 0.07)) * vessels)
 
 
 def _add_gas(
@@ -129,7 +138,7 @@ def _add_gas(
     s3 = patient.sacrum[2].centre_mm
     hip = hip_centre(patient)
     places: list[tuple[float, float, float, float]] = []
-    for _ in range(int(rng.integers(1, 6))):
+    for _ in range(int(rng.integers(2, 9))):
         at = (l3[0] - rng.uniform(15, 110), l3[1] + rng.uniform(-110, 110))
         places += [
             (at[0] + rng.normal(0, 24), at[1] + rng.normal(0, 20), float(rng.uniform(3, 13)), 12.0)
