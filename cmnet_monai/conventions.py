@@ -52,3 +52,21 @@ META_INVERTED = "polarity_inverted"
 
 # The paper's grid, 1024 high and 512 wide, in (x, y) order.
 PAPER_SPATIAL_SIZE = (512, 1024)
+
+# Label protocols: what "vertebra" means to a network.
+LUMBAR_PROTOCOL = "lumbar"
+VISIBLE_PROTOCOL = "visible"
+
+
+def channel_names(protocol: str) -> tuple[str, ...]:
+    """Names of the channels of a network's output under a label protocol.
+
+    Args:
+        protocol: "lumbar" (vertebra is L1-L5 only) or "visible" (every thoracic and lumbar body, and S1 apart).
+    Raises:
+        ValueError: there is no such protocol.
+    """
+    names = {LUMBAR_PROTOCOL: ("centre", "vertebra"), VISIBLE_PROTOCOL: ("centre", "vertebra", "s1")}
+    if protocol not in names:
+        raise ValueError(f'a label protocol is "{LUMBAR_PROTOCOL}" or "{VISIBLE_PROTOCOL}"; got {protocol!r}')
+    return names[protocol]

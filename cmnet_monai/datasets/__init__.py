@@ -1,1 +1,18 @@
 """Films on disk as MONAI datalists and datasets."""
+
+from cmnet_monai.datasets.datalist import film_items, find_films, read_datalist, write_datalist
+from cmnet_monai.datasets.film_dataset import FailedFilm, FilmDataset, collate_films
+from cmnet_monai.datasets.seeded_dataset import SeededCacheDataset
+from cmnet_monai.datasets.synthesize import synthesize
+
+__all__ = [
+    "FailedFilm",
+    "FilmDataset",
+    "SeededCacheDataset",
+    "collate_films",
+    "film_items",
+    "find_films",
+    "read_datalist",
+    "synthesize",
+    "write_datalist",
+]

@@ -32,7 +32,9 @@ def failed_film(item: Mapping[str, Any], error: BaseException) -> FailedFilm:
             return FailedFilm(name, path, cause.reason, cause.remedy)
         innermost, cause = cause, cause.__cause__ or cause.__context__
     detail = str(innermost).strip().split("\n")[0]
-    return FailedFilm(name, path, f"{type(innermost).__name__}: {detail}", "Please report it if the film opens elsewhere")
+    return FailedFilm(
+        name, path, f"{type(innermost).__name__}: {detail}", "Please report it if the film opens elsewhere"
+    )
 
 
 class FilmDataset(Dataset):

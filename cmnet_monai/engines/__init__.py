@@ -1,1 +1,39 @@
 """What the bundle plugs into MONAI engines: checkpoints, fault tolerance, manifests."""
+
+from cmnet_monai.engines.checkpoints import TrainingCheckpoint, load_weights, read_checkpoint, save_weights
+from cmnet_monai.engines.evaluator import FilmEvaluator, FilmEvents
+from cmnet_monai.engines.handlers import (
+    EpochProgress,
+    EpochSeed,
+    OnMainProcess,
+    default_device,
+    distributed_device,
+    distributed_network,
+    prepare_film_batch,
+    start_distributed,
+    stop_distributed,
+)
+from cmnet_monai.engines.manifest import RunManifest, pending_films, versions
+from cmnet_monai.engines.runs import prepare_run
+
+__all__ = [
+    "EpochProgress",
+    "EpochSeed",
+    "FilmEvaluator",
+    "FilmEvents",
+    "OnMainProcess",
+    "RunManifest",
+    "TrainingCheckpoint",
+    "default_device",
+    "distributed_device",
+    "distributed_network",
+    "load_weights",
+    "pending_films",
+    "prepare_film_batch",
+    "prepare_run",
+    "read_checkpoint",
+    "save_weights",
+    "start_distributed",
+    "stop_distributed",
+    "versions",
+]

@@ -132,3 +132,24 @@ class TrainingCheckpoint:
             return False
         self.best_metric, self.best_epoch = float(metric), engine.state.epoch
         return True
+
+
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Load a flat state_dict, or the network's part of a training checkpoint, into a network.
+
+    Args:
+        network: receives the weights, whatever their floating point type.
+        path: the file; "" leaves the network as it is.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the weights belong to another network.
+    """
+    if not str(path):
+        return
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no weights there; give a .pt file with a state_dict")
+    state = read_checkpoint(path)
+    try:
+        network.load_state_dict(state.get("network", state))
+    except RuntimeError as error:
+        raise ValueError(f"{path}: weights of another network than the configured one ({error})") from error

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
-from ignite.engine import Engine, EventEnum
+from ignite.engine import Engine, EventEnum, Events
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents, engine_apply_transform
 
@@ -32,6 +32,14 @@ class FilmEvaluator(SupervisedEvaluator):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["event_names"] = [*(kwargs.get("event_names") or []), FilmEvents]
         super().__init__(*args, **kwargs)
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run over all films; with none to do, only the handlers of start and end act."""
+        if isinstance(self.data_loader, Sized) and len(self.data_loader) == 0:
+            self.fire_event(Events.STARTED)
+            self.fire_event(Events.COMPLETED)
+            return None
+        return super().run(*args, **kwargs)
 
     def fail(self, failure: FailedFilm) -> None:
         """Record a film that failed."""

@@ -1,0 +1,218 @@
+"""A data set of synthetic radiographs on disk: DICOM films, label maps, truth, and a datalist split by patient."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmnet_monai.datasets.datalist import DATALIST_NAME, write_datalist
+
+SECTIONS = ("training", "validation", "test")
+SHARES = (8, 1, 1)
+
+
+@dataclass(frozen=True)
+class FilmPlan:
+    """What makes one film: everything in it follows from these values.
+
+    Args:
+        name: stem of its files.
+        patient: pseudonym of the patient.
+        patient_seed: seed of the anatomy.
+        film_seed: seed of pose, exposure and noise.
+        kind: kind of patient, see `generate_film`; None draws one.
+        height_px: height of the film.
+        monochrome1: store it as MONOCHROME1.
+    """
+
+    name: str
+    patient: str
+    patient_seed: int
+    film_seed: int
+    kind: str | None
+    height_px: int
+    monochrome1: bool
+
+
+def plan_films(
+    count: int, seed: int = 0, films_per_patient: int = 1, kind: str | None = None, height_px: int = 1280
+) -> list[FilmPlan]:
+    """Plan `count` films; the plan of film i is the same for any count above i.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    if count < 1 or films_per_patient < 1 or seed < 0:
+        raise ValueError(f"count and films_per_patient start at 1, seed at 0; got {count}, {films_per_patient}, {seed}")
+    plans = []
+    for i in range(count):
+        patient = i // films_per_patient
+        patient_seed = _seed_of(seed, 1, patient)
+        film_seed = _seed_of(seed, 2, i)
+        name = f"film_{i:05d}"
+        plans.append(
+            FilmPlan(name, f"SYN-{seed}-{patient:05d}", patient_seed, film_seed, kind, height_px, film_seed % 3 == 0)
+        )
+    return plans
+
+
+def _seed_of(*numbers: int) -> int:
+    return int(np.random.SeedSequence(list(numbers)).generate_state(1)[0])
+
+
+def split_patients(patients: list[str], seed: int = 0) -> dict[str, str]:
+    """Section of each patient, 8 : 1 : 1, at random but fixed by the seed; never a patient in two sections.
+
+    With three patients or more every section has one.
+    """
+    unique = sorted(set(patients))
+    order = np.random.default_rng([seed, 3]).permutation(len(unique))
+    held_out = [max(1, round(len(unique) * share / sum(SHARES))) if len(unique) >= 3 else 0 for share in SHARES[1:]]
+    bounds = (len(unique) - sum(held_out), len(unique) - held_out[1])
+    return {unique[i]: SECTIONS[int(np.searchsorted(bounds, rank, side="right"))] for rank, i in enumerate(order)}
+
+
+def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:
+    """Make one film with its label map and truth below `folder`, unless it is there; returns its datalist item."""
+    folder = Path(folder)
+    item = folder / "truth" / f"{plan.name}.json"
+    if item.is_file():
+        return _datalist_item(plan, json.loads(item.read_text(encoding="utf-8")))
+    from cmnet_monai.io import atomic_write, write_dx, write_label_png
+    from cmnet_monai.synthetic import generate_film
+
+    film = generate_film(
+        plan.film_seed,
+        kind=plan.kind,
+        height_px=plan.height_px,
+        patient_seed=plan.patient_seed,
+        film_seed=plan.film_seed,
+    )
+    for name in ("films", "labels", "truth"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    write_dx(
+        folder / "films" / f"{plan.name}.dcm",
+        film.pixels,
+        bits_stored=film.bits_stored,
+        monochrome1=plan.monochrome1,
+        imager_spacing_xy_mm=film.spacing_xy_mm,
+        faces=film.faces,
+        patient_id=plan.patient,
+        seed=plan.film_seed,
+    )
+    write_label_png(folder / "labels" / f"{plan.name}.png", film.label_map)
+    truth = {
+        "patient": plan.patient,
+        "kind": film.kind,
+        "faces": film.faces,
+        "findings": list(film.findings),
+        "bodies": [
+            {
+                "level": body.level,
+                "label": body.label,
+                "centre_xy_px": [round(float(v), 3) for v in body.centre_xy_px],
+                "corners_xy_px": [[round(float(v), 3) for v in corner] for corner in body.corners_xy_px],
+                "deformity": body.deformity,
+                "grade": body.grade,
+                "findings": list(body.findings),
+            }
+            for body in film.bodies
+        ],
+    }
+    with atomic_write(item) as temporary:
+        Path(temporary).write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    return _datalist_item(plan, truth)
+
+
+def _datalist_item(plan: FilmPlan, truth: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "image": f"films/{plan.name}.dcm",
+        "label": f"labels/{plan.name}.png",
+        "patient": plan.patient,
+        "kind": truth["kind"],
+        "centres": [
+            {"label": b["label"], "x": b["centre_xy_px"][0], "y": b["centre_xy_px"][1]} for b in truth["bodies"]
+        ],
+    }
+
+
+def synthesize(
+    folder: str | Path,
+    count: int = 100,
+    seed: int = 0,
+    films_per_patient: int = 1,
+    kind: str | None = None,
+    height_px: int = 1280,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Write a data set of synthetic films; films that are there already are kept, so a broken run can go on.
+
+    Args:
+        folder: gets ``films/*.dcm``, ``labels/*.png`` (VerSe codes), ``truth/*.json`` and ``datalist.json``.
+        count: number of films.
+        seed: the same seed gives the same films, byte for byte.
+        films_per_patient: films of one patient in a row, with another pose and exposure.
+        kind: kind of patients; None mixes them.
+        height_px: height of the films.
+        workers: processes; None uses every core.
+        progress: show a progress bar.
+    Returns:
+        The datalist.
+    Raises:
+        ValueError: a number is out of range, or the folder holds films of other settings.
+    """
+    from tqdm import tqdm
+
+    folder = Path(folder)
+    plans = plan_films(count, seed, films_per_patient, kind, height_px)
+    settings = {"seed": seed, "films_per_patient": films_per_patient, "kind": kind, "height_px": height_px}
+    _claim(folder, settings)
+    items: dict[str, dict[str, Any]] = {}
+    with tqdm(total=count, unit="film", desc="synthesize", disable=not progress) as bar:
+        for name, item in _run(plans, folder, workers or os.cpu_count() or 1):
+            items[name] = item
+            bar.update()
+    section = split_patients([plan.patient for plan in plans], seed)
+    sections: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS}
+    for plan in plans:
+        sections[section[plan.patient]].append(items[plan.name])
+    write_datalist(
+        folder / DATALIST_NAME, sections, description="Synthetic lateral lumbar radiographs", settings=settings
+    )
+    return folder / DATALIST_NAME
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    """Note the settings of a data set, so that a folder never mixes two."""
+    from cmnet_monai.io import atomic_write
+
+    file = folder / "settings.json"
+    if file.is_file():
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if found != settings:
+            raise ValueError(f"{folder}: holds films made with {found}; choose another folder or the same settings")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as temporary:
+        Path(temporary).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def _run(plans: list[FilmPlan], folder: Path, workers: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    if workers == 1 or len(plans) == 1:
+        for plan in plans:
+            yield plan.name, make_film(plan, folder)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(plans)), mp_context=context) as pool:
+        futures = {pool.submit(make_film, plan, folder): plan.name for plan in plans}
+        for future in as_completed(futures):
+            yield futures[future], future.result()

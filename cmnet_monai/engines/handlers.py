@@ -1,0 +1,125 @@
+"""Small handlers and helpers that the bundle's configs name."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from ignite.engine import Engine, Events
+from ignite.handlers import ProgressBar
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+logger = logging.getLogger(__name__)
+
+
+class EpochSeed:
+    """Tell a dataset which epoch begins, so that its random transforms depend on (seed, epoch, item) alone.
+
+    Args:
+        dataset: has ``set_epoch(epoch)``, see `cmnet_monai.datasets.SeededCacheDataset`.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def attach(self, engine: Engine) -> None:
+        """Act when an epoch of the engine starts, before its first batch is drawn."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Pass the engine's epoch on."""
+        self.dataset.set_epoch(engine.state.epoch)
+
+
+class OnMainProcess:
+    """A handler for the main process only: consoles, progress bars, TensorBoard.
+
+    Args:
+        handler: makes the handler (in a config, ``"_mode_": "callable"``), called where it is attached.
+    """
+
+    def __init__(self, handler: Callable[[], Any]) -> None:
+        self.handler = handler
+
+    def attach(self, engine: Engine) -> None:
+        """Make and attach the handler, on rank 0 or without distribution."""
+        if int(os.environ.get("RANK", 0)) == 0:
+            self.handler().attach(engine)
+
+
+def default_device() -> torch.device:
+    """The first CUDA device, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def distributed_device() -> torch.device:
+    """The device of this process under torchrun: its own GPU, or the CPU where there is none."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return torch.device("cpu")
+
+
+def distributed_network(network: nn.Module, device: torch.device | str) -> DistributedDataParallel:
+    """Move a network to the device of this process and wrap it for distributed training."""
+    device = torch.device(device)
+    network = network.to(device)
+    return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+
+
+def start_distributed(device: torch.device | str) -> None:
+    """Join the process group that torchrun describes: NCCL on GPUs, Gloo on CPUs. Joining twice does nothing.
+
+    Raises:
+        RuntimeError: the process was not started by torchrun.
+    """
+    if dist.is_initialized():
+        return
+    if "RANK" not in os.environ:
+        raise RuntimeError(
+            "start this with torchrun, e.g. torchrun --standalone --nproc_per_node=2 -m monai.bundle run …"
+        )
+    device = torch.device(device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if dist.get_rank() > 0:
+        logging.getLogger().setLevel(logging.WARNING)
+
+
+def stop_distributed() -> None:
+    """Leave the process group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+class EpochProgress:
+    """A progress bar over the batches of an epoch, quiet where standard error is no terminal.
+
+    Args:
+        what: word in front of the bar.
+        show: None asks whether standard error is a terminal.
+    """
+
+    def __init__(self, what: str, show: bool | None = None) -> None:
+        self.what = what
+        self.show = sys.stderr.isatty() if show is None else show
+
+    def attach(self, engine: Engine) -> None:
+        """Follow an engine's batches."""
+        if self.show:
+            ProgressBar(desc=self.what).attach(engine)
+
+
+def prepare_film_batch(
+    batchdata: Mapping[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The network's input "image" and, where the batch has one, its "target"."""
+    image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
+    target = batchdata.get("target")
+    return image, None if target is None else target.to(device=device, non_blocking=non_blocking, **kwargs)
