@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -49,10 +51,12 @@ def add_sacrum(depth: FloatArray, geometry: Geometry, patient: Patient, slices: 
     remnant = float(rng.choice([0.1, rng.uniform(0.1, 0.9)]))
     dorsal, wings = [], []
     for i, segment in enumerate(patient.sacrum):
-        fade = max(0.75 - 0.11 * i, 0.3)
+        fade = max(0.55 - 0.06 * i, 0.3)
         plates = (0.9 if i == 0 else remnant * fade, remnant * fade * (0.8 if i < 2 else 0.5))
         cortex = patient.cortex * (0.9 if i == 0 else 0.75)
-        add_body(depth, geometry, segment, bone * fade, cortex, max(slices - 4 * i, 10), rng, plates)
+        add_body(
+            depth, geometry, segment, bone * fade, cortex, max(slices - 4 * i, 10), rng, plates, 0.7 if i > 2 else 0.25
+        )
         d, h = 0.5 * segment.depth_mm, segment.height_mm
         if i < 4:
             size = (d * 1.35, 0.95 * h, 22 * k * (1 - 0.15 * i))
@@ -71,8 +75,15 @@ def add_sacrum(depth: FloatArray, geometry: Geometry, patient: Patient, slices: 
         add_union(depth, geometry, [Tube(ends[0], ends[1], (0.9, 0.9), 5.0)], line)  # type: ignore[arg-type]
     add_union(depth, geometry, dorsal, Material(SPONGY_PER_MM * bone * 0.8, cortical, 0.55))
     for segment, side, size in wings:
-        centre = segment.to_world(0.25 * size[0], 0.1 * size[1], side * (segment.width_mm * 0.5 + 8 * k))
-        add_ellipsoid(depth, geometry, centre, size, -segment.tilt_rad, Material(SPONGY_PER_MM * bone * 0.3))
+        for _ in range(2):
+            off = rng.normal(0, 4.0, 2) * k
+            at = (0.25 * size[0] + float(off[0]), 0.1 * size[1] + float(off[1]))
+            centre = segment.to_world(*at, side * (segment.width_mm * 0.5 + 8 * k))
+            axes = (size[0] * float(rng.uniform(0.8, 1.15)), size[1] * float(rng.uniform(0.8, 1.2)), size[2])
+            lean = -segment.tilt_rad + float(rng.normal(0, 0.3))
+            wing = Material(SPONGY_PER_MM * bone * 0.22, cortical * 0.15, 0.5)
+            add_ellipsoid(depth, geometry, centre, axes, lean, wing)
+    _add_ridges(depth, geometry, patient, rng)
     s1 = patient.sacrum[0]
     d, h = 0.5 * s1.depth_mm, s1.height_mm
     dense = Material(SPONGY_PER_MM * bone * 1.5, cortical, 0.7)
@@ -83,6 +94,24 @@ def add_sacrum(depth: FloatArray, geometry: Geometry, patient: Patient, slices: 
             Tube(s1.to_world(d - 3, 0.0, side), start, (8 * k, 8 * k), 0.8),
         ]
         add_union(depth, geometry, parts, dense)
+
+
+def _add_ridges(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+    """Add the dense lines that cross the sacrum: borders of sacro-iliac joints, lateral masses and notches."""
+    s1 = patient.sacrum[0]
+    d, h = s1.depth_mm, s1.height_mm
+    for _ in range(int(rng.integers(2, 7))):
+        side = float(rng.choice([-1.0, 1.0])) * float(rng.uniform(35, 60))
+        start = np.array([rng.uniform(-0.7, 0.9) * d, rng.uniform(-0.7, 0.4) * h])
+        heading = rng.uniform(-0.5, 2.2)
+        length, bend = rng.uniform(20, 70), rng.normal(0, 0.5)
+        t = np.linspace(0, 1, 6)
+        angles = heading + bend * t
+        path = start + np.cumsum(np.stack([np.cos(angles), np.sin(angles)], axis=1) * length / 6, axis=0)
+        points = [s1.to_world(float(p[0]), float(p[1]), side) for p in path]
+        radius = float(rng.uniform(0.8, 2.2))
+        tubes = [Tube(p, q, (radius, radius), 2.5) for p, q in pairwise(points)]
+        add_union(depth, geometry, tubes, Material(0.0, CORTICAL_PER_MM * float(rng.uniform(0.3, 1.0)), 1.0))
 
 
 def add_pelvis(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
@@ -103,7 +132,7 @@ def add_pelvis(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
         z = hip[2] + side * 0.5 * rng.uniform(200, 245) * patient.size
         material = Material(SPONGY_PER_MM * patient.bone, 0.75 * cortical, 0.6)
         plate = (float(rng.uniform(6, 16)), float(rng.uniform(14, 26)), float(rng.uniform(6, 13)))
-        add_plate(depth, geometry, at + smooth * distance, z, plate, material)
+        add_plate(depth, geometry, at + smooth * distance, z, plate, material, rng)
         _add_hip(depth, geometry, patient, (float(at[0]), float(at[1]), z * 0.2 + 0.8 * (hip[2] + side * 88)), rng)
         # The arcuate line: from the sacro-iliac joint to the socket, a dense ridge.
         s1 = patient.sacrum[0]

@@ -19,9 +19,10 @@ def add_posterior_elements(
     d, h, k = 0.5 * vertebra.depth_mm, vertebra.height_mm, patient.size
     cortical = CORTICAL_PER_MM * patient.cortex
     bone = 0.55 + 0.45 * patient.bone
+    slim = 1.0 if lumbar else 0.72
 
     def tube(p: tuple[float, float, float], q: tuple[float, float, float], r0: float, r1: float, flat: float) -> Tube:
-        return Tube(vertebra.to_world(*p), vertebra.to_world(*q), (r0 * k, r1 * k), flat)
+        return Tube(vertebra.to_world(*p), vertebra.to_world(*q), (r0 * k * slim, r1 * k * slim), flat)
 
     jitter = rng.normal(0, 0.9, (2, 5))
     joint = d + (15.0 if lumbar else 12.0) * k

@@ -238,6 +238,7 @@ def add_plate(
     z_mm: float,
     thickness_mm: tuple[float, float, float],
     material: Material,
+    rng: np.random.Generator,
 ) -> None:
     """Add a plate seen face on, thicker at its border, to a map of optical depths, in place.
 
@@ -248,6 +249,7 @@ def add_plate(
         z_mm: height of the plate above the detector.
         thickness_mm: thickness inside, extra thickness at the border, and the border's width.
         material: attenuation of core and of the shell, which the border's rim shows.
+        rng: draws the unevenness of its thickness.
     """
     scale = geometry.magnification(z_mm)
     corners = np.asarray(geometry.central_xy_mm) + (outline - np.asarray(geometry.central_xy_mm)) * scale
@@ -268,5 +270,9 @@ def add_plate(
     border = np.clip(1 - inside / width, 0, 1)
     plate = material.core * soft * (base + extra * border)
     plate += material.shell * soft * np.clip(1.5 - inside / max(material.shell_mm, 0.3), 0, 1) * extra
+    coarse_noise = rng.standard_normal((plate.shape[0] // 24 + 4, plate.shape[1] // 24 + 4)).astype(np.float32)
+    uneven = ndimage.zoom(coarse_noise, 24, order=1)[: plate.shape[0], : plate.shape[1]]
+    plate *= 1 + np.float32(rng.uniform(0.05, 0.35)) * uneven
+    plate = ndimage.gaussian_filter(plate, 0.8, truncate=2.0)
     fine = ndimage.zoom(plate, step, order=1, grid_mode=True, mode="nearest")
     depth[window] += fine[: size[0], : size[1]]

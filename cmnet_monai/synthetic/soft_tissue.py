@@ -116,9 +116,9 @@ def _add_lungs(
         top = base + rng.normal(0, 7)
         peak = t12.centre_mm[0] - rng.uniform(45, 85)
         bulge = rng.uniform(22, 42)
-        away = np.minimum(x - peak, t12.centre_mm[0] + 42 - peak) / 70.0
+        away = np.minimum(x - peak, t12.centre_mm[0] + 58 - peak) / 70.0
         dome = top + bulge * (np.where(away > 0, np.abs(away) ** rng.uniform(1.5, 2.2), 0.55 * away**2) - 0.8)
-        dome = base + 45 * np.tanh((dome - base) / 45)
+        dome = base + 62 * np.tanh((dome - base) / 62)
         below = dome[:, None] - y[None, :]
         back = np.clip((posterior[None, :] - 0.12 * np.abs(below) - rng.uniform(22, 34) - x[:, None]) / 30, 0, 1)
         path = np.clip(below / 45, 0, 1) ** 0.55 * (below > 0) * back**0.5

@@ -10,7 +10,7 @@ from cmnet_monai.synthetic.anatomy import Vertebra
 from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, Window, add_union
 
 CORTICAL_PER_MM = 0.032
-SPONGY_PER_MM = 0.0078
+SPONGY_PER_MM = 0.0070
 """Attenuation of bone above soft tissue at the mean energy of a lumbar radiograph."""
 
 _ROUND_MM = 2.5
@@ -92,6 +92,7 @@ def add_body(
     slices: int,
     rng: np.random.Generator,
     plates: tuple[float, float] = (1.0, 1.0),
+    wall: float = 0.7,
 ) -> None:
     """Add one vertebral body: spongy bone inside a thin shell, denser below the end plates.
 
@@ -104,6 +105,7 @@ def add_body(
         slices: number of sagittal slices across its width.
         rng: draws the trabecular texture.
         plates: relative density of the upper and lower end plate.
+        wall: relative density of the wall.
     """
     window = _body_window(vertebra, geometry)
     if window is None:
@@ -121,8 +123,8 @@ def add_body(
         inside = np.clip(distance / pixel + 0.5, 0, 1)
         dense = np.clip((1.4 * cortex - superior) / (1.4 * cortex), 0, 1) * np.float32(plates[0])
         dense += np.clip((1.4 * cortex - inferior) / (1.4 * cortex), 0, 1) * np.float32(plates[1])
-        wall = np.clip(1.5 - (distance - 0.16 * cortex) / pixel, 0, 1) * np.float32(0.7)
-        shell = inside * (wall + dense)
+        dense += np.clip(1.5 - (distance - 0.16 * cortex) / pixel, 0, 1) * np.float32(wall)
+        shell = inside * dense
         total += shell
         spongy += inside * (1.0 if abs(lateral) < 0.9 else 1.8)
     grain = 1 + _trabeculae(rng, vertebra, geometry, window)
@@ -139,7 +141,7 @@ def _trabeculae(rng: np.random.Generator, vertebra: Vertebra, geometry: Geometry
     knots = rng.standard_normal((96, 48)).astype(np.float32)
     at = np.stack([a / np.float32(0.9) + 48, s / np.float32(0.9 * stretch) + 24])
     texture = ndimage.map_coordinates(knots, at, order=1, mode="mirror")
-    return np.asarray(texture * np.float32(rng.uniform(0.05, 0.16)), dtype=np.float32)
+    return np.asarray(texture * np.float32(rng.uniform(0.03, 0.11)), dtype=np.float32)
 
 
 def _add_osteophytes(depth: FloatArray, geometry: Geometry, vertebra: Vertebra, cortex: float) -> None:
