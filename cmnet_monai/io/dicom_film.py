@@ -71,7 +71,7 @@ def _through_palette(values: np.ndarray, dataset: Dataset, path: Path) -> tuple[
 
     try:
         rgb = apply_color_lut(values, dataset)[..., :3]
-    except Exception as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise FilmError(
             path, f"the colour palette cannot be applied ({type(error).__name__})", "Export the film as MONOCHROME2"
         ) from error

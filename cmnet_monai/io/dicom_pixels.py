@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cmnet_monai.io.code_stream import has_end, size_of
 from cmnet_monai.io.errors import FilmError
 from cmnet_monai.io.polarity import stored_range
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.uid import UID
 
+_AGAIN = "Copy or export the file again"
 _EXTENDED = "1.2.840.10008.1.2.4.51"
+_RLE = "1.2.840.10008.1.2.5"
 _LOSSY = frozenset({"1.2.840.10008.1.2.4.50", _EXTENDED, "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91"})
 _LOSSY_HTJ2K = "1.2.840.10008.1.2.4.203"
 _PREFERRED = ("pyjpegls", "pylibjpeg", "gdcm", "pydicom", "pillow")
@@ -54,7 +57,7 @@ def decode(dataset: Dataset, path: Path) -> StoredPixels:
     syntax = transfer_syntax(dataset, path)
     bits, high_bit, signed = _bits(dataset, path)
     values, photometric = _decode_with_any_plugin(dataset, syntax, path)
-    if syntax.is_compressed and not syntax.is_deflated and syntax != "1.2.840.10008.1.2.5":
+    if syntax.is_compressed and not syntax.is_deflated and syntax != _RLE:
         values, bits = _within_stored_range(values, bits, signed, syntax, path)
     else:
         values = _mask_bits(values, bits, high_bit, signed)
@@ -137,8 +140,10 @@ def _attempt(decoder: Any, dataset: Dataset, plugin: str, path: Path) -> tuple[n
 
 
 def _damaged(path: Path, error: Exception) -> FilmError:
-    short = str(error).split("\n")[0][:200].rstrip(". ") or type(error).__name__
-    return FilmError(path, f"the pixel data cannot be decoded ({short})", "Copy or export the file again")
+    # Only these carry a text for people; pydicom puts one line per plugin below a heading.
+    text = str(error).strip().splitlines()[-1:] if isinstance(error, (ValueError, RuntimeError)) else []
+    short = text[0].strip()[:160].rstrip(". ") if text else type(error).__name__
+    return FilmError(path, f"the pixel data cannot be decoded ({short})", _AGAIN)
 
 
 def _package(syntax: str) -> str:
@@ -153,27 +158,36 @@ def _set_transfer_syntax(dataset: Dataset, syntax: UID) -> None:
 
 
 def _check_code_stream(dataset: Dataset, syntax: UID, path: Path) -> None:
-    """Decoders fill the missing part of a cut JPEG with grey and say nothing: look for the end marker."""
+    if syntax == _RLE:
+        return
+    stream = _frame(dataset, path)
+    if not has_end(stream):
+        raise FilmError(path, "the compressed pixel data has no end: it is truncated", _AGAIN)
+    size = size_of(stream)
+    if size is not None and size != (dataset.Rows, dataset.Columns):
+        raise FilmError(
+            path,
+            f"the header says {dataset.Columns} x {dataset.Rows} pixels, the compressed data {size[1]} x {size[0]}",
+            "Export the film again",
+        )
+
+
+def _frame(dataset: Dataset, path: Path) -> bytes:
     from pydicom.encaps import get_frame
 
-    if syntax == "1.2.840.10008.1.2.5":
-        return
     try:
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        return get_frame(dataset.PixelData, 0, number_of_frames=1)
     except Exception as error:
         raise _damaged(path, error) from error
-    if b"\xff\xd9" not in frame[-64:]:
-        raise FilmError(path, "the compressed pixel data has no end: it is truncated", "Copy or export the file again")
 
 
 def _decode_extended(dataset: Dataset, path: Path) -> np.ndarray:
     """JPEG Extended with 12 bits by GDCM itself, which pydicom's plugin leaves out."""
     import gdcm
-    from pydicom.encaps import get_frame
 
     rows, columns, samples = int(dataset.Rows), int(dataset.Columns), int(dataset.get("SamplesPerPixel") or 1)
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    fragment.SetByteStringValue(_frame(dataset, path))
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))

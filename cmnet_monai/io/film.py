@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,14 @@ class Film:
     patient_orientation: str = ""
     affine: np.ndarray | None = None
 
+    def with_spacing(self, spacing_xy_mm: tuple[float, float], provenance: str) -> Film:
+        """The same film with another spacing (sx, sy) in mm; an affine of its own keeps its directions and origin."""
+        affine = self.affine
+        if affine is not None:
+            affine = np.array(affine, np.float64)
+            affine[:2, :2] *= np.asarray(spacing_xy_mm) / np.linalg.norm(affine[:2, :2], axis=0)
+        return replace(self, spacing_xy_mm=spacing_xy_mm, provenance=provenance, affine=affine)
+
     def metadata(self) -> dict:
         """Metadata with the same keys and types for every film, without None, so that films collate."""
         affine = film_affine(self.spacing_xy_mm) if self.affine is None else np.asarray(self.affine, np.float64)
@@ -69,5 +77,5 @@ def film_affine(spacing_xy_mm: tuple[float, float]) -> np.ndarray:
 
 
 def transposed(rows: np.ndarray) -> np.ndarray:
-    """(row, column) array as a contiguous (x, y) array."""
-    return np.ascontiguousarray(rows.T)
+    """(row, column) array as a contiguous (x, y) array in native byte order."""
+    return np.ascontiguousarray(rows.T, dtype=rows.dtype.newbyteorder("="))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,10 +28,8 @@ def read_nifti(path: Path, max_pixels: int) -> Film:
     Raises:
         FilmError: a volume, real colour, too large, or damaged.
     """
-    import nibabel
-
     try:
-        image: Any = nibabel.load(path)
+        image = _open(path)
         shape = image.shape
     except Exception as error:
         raise _damaged(path, error) from error
@@ -60,6 +59,20 @@ def read_nifti(path: Path, max_pixels: int) -> Film:
     )
 
 
+def _open(path: Path) -> Any:
+    """By content: a single file needs no NIfTI suffix; the pair .hdr and .img goes by name."""
+    import nibabel
+
+    with path.open("rb") as file:
+        data = file.read()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    if data[344:347] == b"ni1":
+        return nibabel.Nifti1Pair.from_filename(path)
+    kind = nibabel.Nifti2Image if data[4:7] == b"n+2" else nibabel.Nifti1Image
+    return kind.from_bytes(data)
+
+
 def _damaged(path: Path, error: Exception) -> FilmError:
     return FilmError(path, f"the NIfTI file cannot be read ({type(error).__name__})", "Copy or export the file again")
 
@@ -67,14 +80,15 @@ def _damaged(path: Path, error: Exception) -> FilmError:
 def _finite(values: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
     if values.dtype.kind not in "fiub":
         raise FilmError(path, f"the data type {values.dtype} is not one of a film", "Save it as integers or floats")
+    values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     if values.dtype.kind != "f":
-        return np.ascontiguousarray(values), np.ones(values.shape, bool)
+        return values, np.ones(values.shape, bool)
     valid = np.isfinite(values)
     if not valid.any():
         raise FilmError(path, "no pixel has a finite value", "Check how the file was made")
     if not valid.all():
         values = np.where(valid, values, values[valid].min())
-    return np.ascontiguousarray(values), valid
+    return values, valid
 
 
 def _spacing(header: Any) -> tuple[tuple[float, float], str]:

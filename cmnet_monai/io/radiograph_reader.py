@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 from monai.data import ImageReader
 
 from cmnet_monai.conventions import USER
+from cmnet_monai.io import sniff
 from cmnet_monai.io.errors import FilmError
-from cmnet_monai.io.film import Film, film_affine
+from cmnet_monai.io.film import Film
 
 MAX_PIXELS = 200_000_000
 _NOT_ONE_FILE = "Give one file per film; films are never stacked"
@@ -96,9 +97,7 @@ class RadiographReader(ImageReader):
             )
         film = read_film(Path(img.paths[0]), self.max_pixels)
         if self.spacing_xy_mm is not None:
-            film = replace(film, spacing_xy_mm=self.spacing_xy_mm, provenance=USER)
-            if film.affine is not None:
-                film = replace(film, affine=film_affine(self.spacing_xy_mm))
+            film = film.with_spacing(self.spacing_xy_mm, USER)
         return film.pixels, film.metadata()
 
 
@@ -108,16 +107,23 @@ def read_film(path: Path, max_pixels: int = MAX_PIXELS) -> Film:
     Raises:
         FilmError: the file is missing, is not one grey single-frame radiograph, or is damaged.
     """
-    from cmnet_monai.io import sniff
-
     if path.is_dir():
         raise FilmError(path, "this is a folder, not a film", _NOT_ONE_FILE)
     try:
         kind = sniff.file_kind(path)
+        return _read(path, kind, max_pixels)
+    except (FilmError, MemoryError):
+        raise
     except OSError as error:
         raise FilmError(
-            path, f"the file cannot be opened ({error.strerror or type(error).__name__})", "Check the name"
+            path, f"the file cannot be read ({error.strerror or type(error).__name__})", "Check its name and rights"
         ) from error
+    except Exception as error:
+        # Broken headers make the format libraries raise anything; their text may quote the header, so it is left out.
+        raise FilmError(path, f"the file is damaged ({type(error).__name__})", "Copy or export it again") from error
+
+
+def _read(path: Path, kind: str, max_pixels: int) -> Film:
     if kind == sniff.DICOM:
         from cmnet_monai.io.dicom_film import read_dicom
 

@@ -41,8 +41,8 @@ def read_raster(path: Path, max_pixels: int) -> Film:
         raise _damaged(path, error) from error
     with picture:
         refuse_giant(picture.width, picture.height, path, max_pixels)
-        _refuse_pages_and_rotation(picture, path)
         try:
+            _refuse_pages_and_rotation(picture, path)
             values, alpha, bits, inverted = _decode(picture, path)
         except FilmError:
             raise
