@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.config.type_definitions import NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy, convert_to_tensor
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 
 from cmnet_monai.conventions import META_VALID_AREA
 
@@ -160,7 +160,7 @@ def _by_counting(channel: np.ndarray, valid: np.ndarray | None, low: Any, high: 
     slots = _whole_slots(inside, low, high)
     if slots is None:
         span = float(high) - float(low)
-        if not np.finfo(np.float32).tiny * _SLOTS < span < np.finfo(np.float32).max:
+        if not float(np.finfo(np.float32).tiny) * _SLOTS < span < float(np.finfo(np.float32).max):
             return None
         exact = inside if inside.dtype.kind == "f" else inside.astype(np.float64)
         slots = (exact - low).astype(np.float32)
