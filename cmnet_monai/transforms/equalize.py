@@ -66,9 +66,7 @@ class HistogramEqualize(Transform):
             raise ValueError(f"HistogramEqualize needs a non-empty film of shape (C, x, y), got {tuple(film.shape)}.")
         valid = self._valid_area(img, mask, film)
         out = np.stack([_equalize_channel(channel, valid) for channel in film])
-        result = convert_to_dst_type(out, convert_to_tensor(img) if isinstance(img, torch.Tensor) else img, np.float32)[
-            0
-        ]
+        result = convert_to_dst_type(out, img, dtype=np.float32)[0]
         if isinstance(result, MetaTensor) and not self.keep_valid_area:
             result.meta = {key: value for key, value in result.meta.items() if key != META_VALID_AREA}
         return result
