@@ -133,10 +133,8 @@ def render_labels(
         window, mask = found
         mask = mask & valid[window]
         corners = vertebra.corners_px(body, geometry)
-        x, y = corners[:, 0], corners[:, 1]
-        area = 0.5 * abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
         mask &= labels[window] == 0
-        if mask.sum() < _MIN_VISIBLE * area:
+        if mask.sum() < _MIN_VISIBLE * vertebra.outline_area_px(body, geometry):
             continue
         labels[window][mask] = body.label
         ix, iy = np.nonzero(mask)

@@ -15,6 +15,8 @@ SPONGY_PER_MM = 0.0070
 
 _ROUND_MM = 2.5
 _OUTLINE_BOWL = 0.6
+_FRACTURE_BOWL = 0.85
+"""How much of a dished and of a broken end plate the outline follows."""
 
 
 def _line(at: FloatArray, start: float, end: float, low: float, high: float) -> FloatArray:
@@ -168,12 +170,26 @@ def outline_mask(vertebra: Vertebra, geometry: Geometry) -> tuple[Window, npt.ND
     window = _body_window(vertebra, geometry)
     if window is None:
         return None
-    bowls = (
-        _OUTLINE_BOWL * vertebra.bowl_mm[0] + 0.85 * vertebra.fracture_bowl_mm[0],
-        _OUTLINE_BOWL * vertebra.bowl_mm[1] + 0.85 * vertebra.fracture_bowl_mm[1],
-    )
     a, s, _ = _body_coordinates(vertebra, geometry, window, 0.0)
-    return window, section_distance(vertebra, a, s, 0.0, bowls)[0] > 0
+    return window, section_distance(vertebra, a, s, 0.0, _outline_bowls(vertebra))[0] > 0
+
+
+def outline_area_px(vertebra: Vertebra, geometry: Geometry) -> float:
+    """Area of a body's outline in pixels, whether it lies on the detector or not."""
+    step = 0.25
+    a = np.arange(-40, 40, step, dtype=np.float32)[:, None]
+    s = np.arange(-40, 40, step, dtype=np.float32)[None, :]
+    inside = section_distance(vertebra, a, s, 0.0, _outline_bowls(vertebra))[0] > 0
+    pixel = geometry.spacing_mm / geometry.magnification(vertebra.centre_mm[2])
+    return float(inside.sum()) * (step / pixel) ** 2
+
+
+def _outline_bowls(vertebra: Vertebra) -> tuple[float, float]:
+    upper, lower = (
+        _OUTLINE_BOWL * dish + _FRACTURE_BOWL * broken
+        for dish, broken in zip(vertebra.bowl_mm, vertebra.fracture_bowl_mm)
+    )
+    return upper, lower
 
 
 def corners_px(vertebra: Vertebra, geometry: Geometry) -> npt.NDArray[np.float64]:

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import pickle
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR, LUMBAR_LABELS
+from cmnet_monai.synthetic import SyntheticFilm, generate_film
+
+HEIGHT = 480
+
+
+@cache
+def film(seed: int, kind: str | None = None, faces: str | None = None) -> SyntheticFilm:
+    return generate_film(seed, kind=kind, height_px=HEIGHT, faces=faces)
+
+
+def test_same_seed_gives_the_same_bytes() -> None:
+    first, second = film(3), generate_film(3, height_px=HEIGHT)
+    assert first.pixels.tobytes() == second.pixels.tobytes()
+    assert first.label_map.tobytes() == second.label_map.tobytes()
+    assert first.pixels.tobytes() != film(4).pixels.tobytes()
+    assert pickle.loads(pickle.dumps(first)).pixels.tobytes() == first.pixels.tobytes()
+
+
+def test_arrays_are_x_y_and_higher_than_wide() -> None:
+    made = film(3)
+    width, height = made.pixels.shape
+    assert height == HEIGHT and 0.49 * HEIGHT <= width <= 0.91 * HEIGHT
+    assert made.label_map.shape == made.valid_area.shape == made.pixels.shape
+    assert made.pixels.dtype == np.uint16 and made.label_map.dtype == np.uint8
+    assert made.pixels.max() <= 2**made.bits_stored - 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_centres_are_the_centroids_of_the_label_map(seed: int) -> None:
+    made = film(seed)
+    assert {b.label for b in made.bodies} == set(np.unique(made.label_map)) - {0}
+    for body in made.bodies:
+        assert LABEL_OF_LEVEL[body.level] == body.label
+        x, y = np.nonzero(made.label_map == body.label)
+        assert body.centre_xy_px == pytest.approx((x.mean(), y.mean()))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_lumbar_body_inside_the_film_is_labelled(seed: int) -> None:
+    made = film(seed)
+    assert set(LUMBAR_LABELS) <= set(np.unique(made.label_map))
+    for body in made.bodies:
+        if body.level in LUMBAR:
+            low, high = body.corners_xy_px.min(axis=0), body.corners_xy_px.max(axis=0)
+            assert (low < body.centre_xy_px).all() and (high > body.centre_xy_px).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_levels_follow_each_other_downwards(seed: int) -> None:
+    heights = [b.centre_xy_px[1] for b in film(seed).bodies]
+    labels = [b.label for b in film(seed).bodies]
+    assert heights == sorted(heights) and labels == sorted(labels)
+
+
+def test_corners_lie_at_the_corners_of_the_labels() -> None:
+    for seed in range(4):
+        made = film(seed, "healthy", "left")
+        for body in made.bodies:
+            if body.level in ("L2", "L3", "L4"):
+                (x0, y0), (x1, y1), (x2, y2), (x3, y3) = body.corners_xy_px
+                assert x0 < x1 and x3 < x2 and y3 > y0 and y2 > y1
+                quad = 0.5 * abs((x2 - x0) * (y3 - y1) - (x3 - x1) * (y2 - y0))
+                # Waist, dished end plates and rounded corners take a tenth to a quarter of the quadrilateral.
+                assert 0.7 < (made.label_map == body.label).sum() / quad < 1.0
+
+
+def test_facing_right_is_the_mirror_of_facing_left() -> None:
+    left, right = film(7, "healthy", "left"), film(7, "healthy", "right")
+    width = left.pixels.shape[0]
+    for a, b in zip(left.bodies, right.bodies):
+        if a.level in LUMBAR:
+            assert b.centre_xy_px[0] == pytest.approx(width - 1 - a.centre_xy_px[0], abs=1e-6)
+            np.testing.assert_allclose(b.corners_xy_px[:, 0], width - 1 - a.corners_xy_px[:, 0])
+            # Superior-anterior before superior-posterior in the direction of the face.
+            assert a.corners_xy_px[0, 0] < a.corners_xy_px[1, 0]
+            assert b.corners_xy_px[0, 0] > b.corners_xy_px[1, 0]
+    both = {generate_film(seed, height_px=160).faces for seed in range(10)}
+    assert both == {"left", "right"}
+
+
+def test_one_patient_can_have_two_films() -> None:
+    first = generate_film(1, kind="compression_fracture", height_px=240, patient_seed=9, film_seed=1)
+    second = generate_film(1, kind="compression_fracture", height_px=240, patient_seed=9, film_seed=2)
+    assert first.pixels.tobytes() != second.pixels.tobytes()
+    grades = [{b.level: (b.deformity, b.grade) for b in made.bodies if b.level in LUMBAR} for made in (first, second)]
+    assert grades[0] == grades[1] and first.findings == second.findings
+
+
+def test_bodies_are_brighter_than_the_discs_between_them() -> None:
+    better = 0
+    films = [film(seed, "healthy") for seed in range(6)]
+    for made in films:
+        values = made.pixels.astype(float)
+        names = {b.level: b for b in made.bodies}
+        inside, between = [], []
+        for upper, lower in pairwise(LUMBAR[1:]):
+            gap = 0.25 * (names[upper].corners_xy_px[2:].sum(axis=0) + names[lower].corners_xy_px[:2].sum(axis=0))
+            x, y = np.rint(gap).astype(int)
+            between.append(values[x - 4 : x + 5, y - 1 : y + 2].mean())
+            for level in (upper, lower):
+                x, y = np.rint(names[level].centre_xy_px).astype(int)
+                inside.append(values[x - 4 : x + 5, y - 4 : y + 5].mean())
+        better += np.mean(inside) > np.mean(between)
+    # Gas over a body can turn a film round; never most of them.
+    assert better >= 5
+
+
+def test_screws_and_cement_are_brighter_than_the_bodies() -> None:
+    for seed in range(3):
+        plain, metal = film(seed, "healthy", "left"), film(seed, "implant", "left")
+        assert {"screws", "rods"} <= set(metal.findings) and plain.findings == ()
+        with_screws = [b for b in metal.bodies if "screws" in b.findings]
+        without = [b for b in metal.bodies if not b.findings and b.level.startswith(("T", "L")) and b.grade == 0]
+        peak = [np.percentile(metal.pixels[metal.label_map == b.label], 97) for b in with_screws]
+        base = [np.median(metal.pixels[metal.label_map == b.label]) for b in with_screws + without]
+        assert max(peak) > np.median(base)
+
+
+def test_label_map_stays_inside_the_collimator() -> None:
+    shut = 0
+    for seed in range(8):
+        made = film(seed)
+        shut += not made.valid_area.all()
+        assert not made.label_map[~made.valid_area].any()
+    assert shut > 0
+
+
+def test_kinds_are_mixed_by_seed() -> None:
+    assert {generate_film(seed, height_px=128).kind for seed in range(24)} == {
+        "healthy",
+        "compression_fracture",
+        "implant",
+        "cement",
+    }
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="unknown kind 'x'"):
+        generate_film(0, kind="x")
+    with pytest.raises(ValueError, match="unknown side 'up'"):
+        generate_film(0, faces="up")
+    with pytest.raises(ValueError, match="height_px is 60"):
+        generate_film(0, height_px=60)
+    with pytest.raises(ValueError, match="negative"):
+        generate_film(-1)
