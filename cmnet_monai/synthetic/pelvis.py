@@ -131,7 +131,7 @@ def add_pelvis(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
         at = np.array([hip[0], hip[1] + side * lift]) + rng.normal(0, 3.0, 2)
         z = hip[2] + side * 0.5 * rng.uniform(200, 245) * patient.size
         material = Material(SPONGY_PER_MM * patient.bone, 0.75 * cortical, 0.6)
-        plate = (float(rng.uniform(6, 16)), float(rng.uniform(14, 26)), float(rng.uniform(6, 13)))
+        plate = (float(rng.uniform(6, 16)), float(rng.uniform(16, 34)), float(rng.uniform(5, 12)))
         add_plate(depth, geometry, at + smooth * distance, z, plate, material, rng)
         _add_hip(depth, geometry, patient, (float(at[0]), float(at[1]), z * 0.2 + 0.8 * (hip[2] + side * 88)), rng)
         # The arcuate line: from the sacro-iliac joint to the socket, a dense ridge.

@@ -64,7 +64,7 @@ def add_ribs(
     material = Material(SPONGY_PER_MM * patient.bone * 1.3, CORTICAL_PER_MM * patient.cortex, 1.3)
     length = {12: 0.38, 11: 0.62}.get(number, 0.95) * float(rng.uniform(0.8, 1.1))
     half = 0.40 * patient.width_mm
-    front = min(patient.belly_mm, 130.0) + 15
+    front = min(0.85 * patient.belly_mm, 120.0)
     drop = float(rng.uniform(85, 140))
     back = float(rng.uniform(26, 40))
     x0, y0, z0 = vertebra.to_world(0.5 * vertebra.depth_mm - 2, -0.2 * vertebra.height_mm)

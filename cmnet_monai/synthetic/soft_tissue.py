@@ -62,10 +62,11 @@ def _skin(
     anterior = anterior + 12 * np.sin((y - l3[1]) / 90 + rng.uniform(0, 6.28))
     to_hip = 1 / (1 + np.exp(-(y - (hip_y - 25)) / 18))
     anterior = anterior * (1 - to_hip) + (hip_x - rng.uniform(70, 105)) * to_hip
-    buttock = rng.uniform(15, 50) * np.exp(-(((y - (0.4 * s1_y + 0.6 * hip_y)) / 75) ** 2))
+    buttock = rng.uniform(10, 40) * np.exp(-(((y - (0.4 * s1_y + 0.6 * hip_y)) / 75) ** 2))
     straight = 0.6 * axis + 0.4 * axis.mean()
     posterior = straight + patient.back_mm + buttock
-    posterior = np.where(y > hip_y + 40, np.minimum(posterior, hip_x + 130), posterior)
+    to_thigh = 1 / (1 + np.exp(-(y - (hip_y + 45)) / 22))
+    posterior = posterior * (1 - to_thigh) + np.minimum(posterior, hip_x + 110) * to_thigh
     half = 0.5 * patient.width_mm * (1 + rng.uniform(0.08, 0.35) / (1 + np.exp(-(y - s1_y) / 30)))
     waist = rng.uniform(0.0, 0.14)
     half = half * (1 - waist * np.exp(-(((y - l3[1]) / 70) ** 2)))

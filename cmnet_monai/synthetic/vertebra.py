@@ -177,8 +177,8 @@ def outline_mask(vertebra: Vertebra, geometry: Geometry) -> tuple[Window, npt.ND
 def outline_area_px(vertebra: Vertebra, geometry: Geometry) -> float:
     """Area of a body's outline in pixels, whether it lies on the detector or not."""
     step = 0.25
-    a = np.arange(-40, 40, step, dtype=np.float32)[:, None]
-    s = np.arange(-40, 40, step, dtype=np.float32)[None, :]
+    a = np.arange(-40 + step / 2, 40, step, dtype=np.float32)[:, None]
+    s = np.arange(-40 + step / 2, 40, step, dtype=np.float32)[None, :]
     inside = section_distance(vertebra, a, s, 0.0, _outline_bowls(vertebra))[0] > 0
     pixel = geometry.spacing_mm / geometry.magnification(vertebra.centre_mm[2])
     return float(inside.sum()) * (step / pixel) ** 2
