@@ -14,9 +14,11 @@ from cmnet_monai.engines.handlers import (
     stop_distributed,
 )
 from cmnet_monai.engines.manifest import RunManifest, pending_films, versions
+from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import prepare_run
 
 __all__ = [
+    "AutocastNetwork",
     "EpochProgress",
     "EpochSeed",
     "FilmEvaluator",
@@ -36,4 +38,5 @@ __all__ = [
     "start_distributed",
     "stop_distributed",
     "versions",
+    "with_precision",
 ]

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from ignite.engine import Events
 from torch import nn
 
+from cmnet_monai.engines.precision import bare
 from cmnet_monai.engines.runs import BEST_WEIGHTS, LAST_CHECKPOINT
 from cmnet_monai.io import atomic_write
 
@@ -27,8 +28,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 def save_weights(network: nn.Module, path: str | Path, half: bool = False) -> None:
     """Write the network's flat state_dict, whole or not at all; `half` stores floating point values as fp16."""
-    module = network.module if hasattr(network, "module") else network
-    state = {name: value.detach().cpu() for name, value in module.state_dict().items()}
+    state = {name: value.detach().cpu() for name, value in bare(network).state_dict().items()}
     if half:
         state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     with atomic_write(path) as temporary:
@@ -75,17 +75,13 @@ class TrainingCheckpoint:
         engine.add_event_handler(Events.STARTED, self.restore)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
-    @property
-    def _module(self) -> nn.Module:
-        return self.network.module if hasattr(self.network, "module") else self.network  # type: ignore[return-value]
-
     def restore(self, engine: Engine) -> None:
         """Put everything back from ``last.pt``, if there is one."""
         file = self.folder / LAST_CHECKPOINT
         if not file.is_file():
             return
         state = read_checkpoint(file)
-        self._module.load_state_dict(state["network"])
+        bare(self.network).load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.lr_scheduler is not None and state["lr_scheduler"] is not None:
             self.lr_scheduler.load_state_dict(state["lr_scheduler"])
@@ -108,9 +104,9 @@ class TrainingCheckpoint:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._improved(engine):
-            save_weights(self._module, self.folder / BEST_WEIGHTS)
+            save_weights(self.network, self.folder / BEST_WEIGHTS)
         state = {
-            "network": self._module.state_dict(),
+            "network": bare(self.network).state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": None if self.lr_scheduler is None else self.lr_scheduler.state_dict(),
             "epoch": engine.state.epoch,

@@ -1,0 +1,50 @@
+"""Networks at reduced precision, on CPUs too."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
+
+
+class AutocastNetwork(nn.Module):
+    """A network that computes in bfloat16 and returns float32.
+
+    MONAI's trainer knows mixed precision on CUDA only; on CPUs with bfloat16 instructions it is about three times
+    as fast as float32, with channels last. Weights stay float32, and checkpoints hold those of the wrapped network.
+
+    Args:
+        module: the network.
+        dtype: type to compute in.
+    """
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype = torch.bfloat16) -> None:
+        super().__init__()
+        self.module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, W, H) to logits as the wrapped network does."""
+        with torch.autocast(x.device.type, dtype=self.dtype):
+            logits = self.module(x.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+
+def with_precision(network: nn.Module, precision: str = "fp32") -> nn.Module:
+    """The network itself ("fp32"), or wrapped to compute in bfloat16 ("bf16").
+
+    Raises:
+        ValueError: the precision is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is one of {', '.join(PRECISIONS)}; got {precision!r}")
+    dtype = PRECISIONS[precision]
+    return network if dtype is None else AutocastNetwork(network, dtype)
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """The network inside wrappers for precision and distribution."""
+    while isinstance(getattr(network, "module", None), nn.Module):
+        network = network.module  # type: ignore[assignment]
+    return network
