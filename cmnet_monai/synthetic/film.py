@@ -87,7 +87,8 @@ def place_patient(patient: Patient, shift_xy_mm: tuple[float, float], height_mm:
 def _position(patient: Patient, height_px: int, rng: np.random.Generator) -> tuple[Geometry, Patient]:
     """Choose film size, source, and where the patient lies on the film."""
     aspect = float(rng.uniform(0.5, 0.9) if rng.random() < 0.5 else rng.uniform(0.7, 0.86))
-    field_mm = float(np.clip(rng.normal(432, 32), 345, 530))
+    coned = rng.random() < 0.15
+    field_mm = float(rng.uniform(270, 345) if coned else np.clip(rng.normal(432, 32), 345, 530))
     spacing = field_mm / height_px
     width_px = round(height_px * aspect)
     source = float(rng.uniform(1000, 1800))
@@ -97,7 +98,7 @@ def _position(patient: Patient, height_px: int, rng: np.random.Generator) -> tup
     l3 = next(v for v in patient.vertebrae if v.level == "L3").centre_mm
     goal = (
         float(rng.uniform(low, high)) * aspect * field_mm,
-        float(np.clip(rng.normal(0.395, 0.06), 0.27, 0.56)) * field_mm,
+        float(np.clip(rng.normal(0.47 if coned else 0.395, 0.055), 0.27, 0.56)) * field_mm,
     )
     central = (goal[0] + float(rng.normal(15, 20)), goal[1] + float(rng.normal(45, 35)))
     where = tuple(c + (g - c) / scale for c, g in zip(central, goal))
@@ -116,6 +117,8 @@ def render_depth(patient: Patient, geometry: Geometry, rng: np.random.Generator,
         posterior.add_posterior_elements(depth, geometry, body, patient, rng)
         if body.level.startswith("T"):
             posterior.add_ribs(depth, geometry, patient, body, rng)
+        if patient.bone < 0.85 and rng.random() < 0.06:
+            posterior.add_disc_vacuum(depth, geometry, body)
     hardware.add_hardware(depth, geometry, patient, rng)
     return np.maximum(depth, 0)
 
@@ -229,7 +232,9 @@ def _develop(
         points = points * (-1, 1) + (geometry.shape[0] - 1, 0)
     image, valid = detector.collimate(image, points, rng)
     if rng.random() < 0.85:
-        centres = points.reshape(-1, 4, 2).mean(axis=1) if len(points) % 4 == 0 else points
-        detector.add_marker(image, np.vstack([points, centres]), str(rng.choice(["L", "R"])), rng)
+        named = np.vstack([np.vstack([t.corners_xy_px, [t.centre_xy_px]]) for t in truths]) if truths else points
+        if faces == "right":
+            named = named * (-1, 1) + (geometry.shape[0] - 1, 0)
+        detector.add_marker(image, named, str(rng.choice(["L", "R"])), rng)
     pixels = detector.quantise(image, exposure.bits_stored, rng)
     return {"pixels": pixels, "bits_stored": exposure.bits_stored, "valid_area": valid}

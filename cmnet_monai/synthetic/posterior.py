@@ -36,7 +36,7 @@ def add_posterior_elements(
             tube((joint - 3, up + 1, w), (joint - 1 + j[1], -0.5 * h - 5.0 * k, w * 1.15), 5.8, 4.4, 1.5),
             tube((joint - 2, up + 1, w), (joint + 4 * k, 0.36 * h, w * 0.9), 5.4, 5.2, 1.3),
             tube((joint + 4 * k, 0.36 * h, w * 0.9), (joint + 4 * k + j[2], 0.5 * h + 6.0 * k, w), 5.4, 4.0, 1.6),
-            tube((joint + 3 * k, 0.05 * h, w * 0.8), (joint + 11 * k, 0.2 * h, side * 4), 6.5, 7.0, 0.55),
+            tube((joint + 3 * k, 0.05 * h, w * 0.8), (joint + 11 * k, 0.2 * h, side * 4), 4.6, 5.2, 0.6),
         ]
         add_union(depth, geometry, pillar, Material(SPONGY_PER_MM * bone * 1.3, cortical, 0.65 + 0.05 * j[4]))
         reach = w + side * (24.0 if lumbar else 16.0) * k

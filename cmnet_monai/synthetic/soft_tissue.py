@@ -94,7 +94,7 @@ def add_trunk(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.r
     inside = np.clip(fine / 1.5, 0, 1)
     for size, strength in ((18.0, 0.05), (7.0, 0.035), (2.6, 0.02)):
         field = smooth_noise(geometry.shape, size / geometry.spacing_mm, rng, rng.uniform(0.6, 1.6))
-        depth += inside * field * np.float32(strength * rng.uniform(0.5, 1.5))
+        depth += inside * field * np.float32(strength * rng.uniform(0.5, 2.0))
     _add_lungs(depth, geometry, patient, (x, y, thickness.astype(np.float32)), posterior, rng)
     _add_gas(depth, geometry, patient, fine, rng)
 
@@ -149,6 +149,7 @@ def _add_gas(
         mix = rng.uniform(0.2, 0.8)
         spot = (s3[0] * (1 - mix) + hip[0] * mix + rng.normal(0, 15), s3[1] * (1 - mix) + hip[1] * mix)
         places.append((spot[0], spot[1] + rng.normal(0, 15), float(rng.uniform(7, 19)), 26.0))
+    _add_stool(depth, geometry, (l3[0], l3[1], l3[2]), rng)
     warp = smooth_noise(geometry.shape, 8.0 / geometry.spacing_mm, rng)
     strength = rng.uniform(0.4, 1.2)
     for x, y, radius, _ in places:
@@ -163,3 +164,18 @@ def _add_gas(
         chord = np.sqrt(np.maximum(1 - u, 0))
         length = np.minimum(2 * radius * rng.uniform(0.6, 1.3), 34.0) * strength
         depth[window] -= np.minimum(chord * np.float32(length * WATER_PER_MM), 0.5 * np.maximum(water[window], 0))
+
+
+def _add_stool(depth: FloatArray, geometry: Geometry, l3: tuple[float, float, float], rng: np.random.Generator) -> None:
+    """Mottle patches of the colon with small bubbles of gas."""
+    for _ in range(int(rng.integers(0, 4))):
+        x, y, scale = geometry.to_detector_mm((l3[0] - rng.uniform(-10, 90), l3[1] + rng.uniform(-70, 130), l3[2]))
+        reach = float(rng.uniform(18, 45)) * scale
+        window = geometry.window(x - reach, x + reach, y - reach, y + reach)
+        if window is None:
+            continue
+        gx, gy = geometry.axes_mm(window)
+        patch = np.maximum(1 - ((gx - x) ** 2 + (gy - y) ** 2) / reach**2, 0)
+        shape = (patch.shape[0], patch.shape[1])
+        spots = np.clip(smooth_noise(shape, float(rng.uniform(2.5, 5.0)) / geometry.spacing_mm, rng), 0, 2)
+        depth[window] -= patch * spots * np.float32(rng.uniform(0.04, 0.2))
