@@ -74,7 +74,7 @@ def _shapes(dataset: Dataset, name: str) -> list[np.ndarray]:
             continue
         try:
             masks.append(maker(dataset, name, size))
-        except (AttributeError, TypeError, ValueError, IndexError):
+        except (KeyError, TypeError, ValueError):
             warnings.warn(f"The film's {str(kind).lower()} {name.lower()} is incomplete and was ignored.", stacklevel=2)
     return masks
 

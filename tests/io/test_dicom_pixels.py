@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from cmnet_monai.io import FilmError, write_dx
+
+RNG = np.random.default_rng(20)
+SHAPE = (37, 53)  # rows, columns
+
+
+def random_values(bits: int, signed: bool = False) -> np.ndarray:
+    low = -(2 ** (bits - 1)) if signed else 0
+    values = RNG.integers(low, low + 2**bits, SHAPE)
+    values[0, :2] = low, low + 2**bits - 1
+    return values
+
+
+@pytest.mark.parametrize("bits", range(8, 17))
+@pytest.mark.parametrize("signed", [False, True])
+def test_every_bit_depth_and_sign_comes_back(bits, signed, make_dicom, read_film):
+    values = random_values(bits, signed)
+    path = make_dicom(values.astype(np.int16 if signed else np.uint16), BitsStored=bits, HighBit=bits - 1)
+    pixels, meta = read_film(path)
+    np.testing.assert_array_equal(pixels, values.T)
+    assert meta["bits_stored"] == bits
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_high_bits_with_an_overlay_or_rubbish_are_masked(signed, make_dicom, read_film, dcmtk_stored):
+    values = random_values(12, signed)
+    words = (values & 0x0FFF) | (RNG.integers(0, 16, SHAPE) << 12)
+    path = make_dicom(words.astype(np.uint16), BitsStored=12, HighBit=11, PixelRepresentation=int(signed))
+    np.testing.assert_array_equal(dcmtk_stored(path), words)  # the rubbish is really in the file
+    np.testing.assert_array_equal(read_film(path)[0], values.T)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_bits_may_sit_high_in_the_word(signed, make_dicom, read_film):
+    values = random_values(10, signed)
+    words = ((values & 0x3FF) << 6) | RNG.integers(0, 64, SHAPE)
+    path = make_dicom(words.astype(np.uint16), BitsStored=10, HighBit=15, PixelRepresentation=int(signed))
+    np.testing.assert_array_equal(read_film(path)[0], values.T)
+
+
+@pytest.mark.parametrize("allocated", [np.uint8, np.uint16, np.uint32])
+def test_every_allocation_comes_back(allocated, make_dicom, read_film):
+    bits = 8 * np.dtype(allocated).itemsize
+    values = random_values(min(bits, 24)).astype(allocated)
+    pixels, _ = read_film(make_dicom(values, BitsStored=min(bits, 24), HighBit=min(bits, 24) - 1))
+    np.testing.assert_array_equal(pixels, values.T)
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian],
+    ids=["explicit", "implicit", "big-endian", "deflated"],
+)
+def test_uncompressed_syntaxes_agree(syntax, make_dicom, read_film):
+    values = random_values(12).astype(np.uint16)
+    path = make_dicom(values, syntax=syntax, BitsStored=12, HighBit=11, PixelPaddingValue=int(values[3, 4]))
+    pixels, meta = read_film(path)
+    np.testing.assert_array_equal(pixels, values.T)
+    np.testing.assert_array_equal(meta["valid_area"], (values != values[3, 4]).T)
+    assert meta["transfer_syntax"] == syntax
+    assert pixels.dtype.isnative
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize(
+    ("tool", "options"),
+    [
+        ("dcmcrle", []),
+        ("dcmcjpls", ["+el"]),
+        ("dcmcjpeg", ["+e1"]),  # lossless, first-order prediction
+        ("dcmcjpeg", ["+el"]),  # lossless, process 14
+    ],
+)
+def test_films_compressed_by_dcmtk_come_back(bits, tool, options, make_dicom, read_film, run_tool, tmp_path):
+    smooth = np.add.outer(np.arange(SHAPE[0]), 3 * np.arange(SHAPE[1])) * (2**bits // 256)
+    values = np.clip(smooth + RNG.integers(0, 5, SHAPE), 0, 2**bits - 1)
+    plain = make_dicom(values.astype(np.uint8 if bits == 8 else np.uint16), BitsStored=bits, HighBit=bits - 1)
+    packed = tmp_path / "packed"
+    run_tool(tool, *options, plain, packed)
+    pixels, meta = read_film(packed)
+    np.testing.assert_array_equal(pixels, values.T)
+    assert meta["transfer_syntax"] not in (ExplicitVRLittleEndian, "")
+
+
+@pytest.mark.parametrize(("option", "bits"), [("+eb", 8), ("+ee", 12)], ids=["baseline", "extended-12-bit"])
+def test_lossy_jpeg_equals_dcmtk(option, bits, make_dicom, read_film, run_tool, dcmtk_stored, tmp_path):
+    values = np.add.outer(7 * np.arange(64), 5 * np.arange(48)) * 2**bits // 1024 % 2**bits
+    plain = make_dicom(values.astype(np.uint8 if bits == 8 else np.uint16), BitsStored=bits, HighBit=bits - 1)
+    packed = tmp_path / "packed"
+    run_tool("dcmcjpeg", option, "+q", "95", plain, packed)
+    pixels = read_film(packed)[0].astype(int)
+    # Inverse cosine transforms of different libraries round differently, by one level.
+    assert np.abs(pixels - dcmtk_stored(packed).astype(int).T).max() <= 1
+
+
+@pytest.mark.parametrize("compression", ["rle", "jpegls", "jpeg2000"])
+def test_compressed_films_of_odd_size_come_back(compression, tmp_path, read_film):
+    values = random_values(12).T.astype(np.uint16)
+    try:
+        path = write_dx(tmp_path / "film.dcm", values, bits_stored=12, compression=compression)
+    except ValueError as error:
+        pytest.skip(str(error))
+    np.testing.assert_array_equal(read_film(path)[0], values)
+
+
+def test_a_missing_decoder_is_named_with_its_package(make_dicom, read_film, run_tool, tmp_path, monkeypatch):
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import JPEGLosslessSV1
+
+    packed = tmp_path / "packed.dcm"
+    run_tool("dcmcjpeg", "+e1", make_dicom(random_values(12).astype(np.uint16)), packed)
+    monkeypatch.setattr(get_decoder(JPEGLosslessSV1), "_available", {})
+    with pytest.raises(FilmError, match=r"no installed decoder reads JPEG Lossless.*pip install python-gdcm"):
+        read_film(packed)
+
+
+def test_a_video_is_refused_as_an_unknown_syntax(make_dicom, read_film):
+    path = make_dicom(random_values(8).astype(np.uint8))
+    data = path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0")
+    path.write_bytes(data)
+    with pytest.raises(FilmError, match="no decoder knows the transfer syntax"):
+        read_film(path)
+
+
+@pytest.mark.parametrize(("stored", "high"), [(17, 16), (12, 16), (12, 5), (0, 0)])
+def test_contradicting_bits_are_refused(stored, high, make_dicom, read_film):
+    path = make_dicom(random_values(12).astype(np.uint16), BitsStored=stored, HighBit=high)
+    with pytest.raises(FilmError, match="contradict each other"):
+        read_film(path)
+
+
+def test_too_few_pixels_are_refused(make_dicom, read_film):
+    path = make_dicom(random_values(12).astype(np.uint16), Rows=SHAPE[0] + 1)
+    with pytest.raises(FilmError, match="less than expected"):
+        read_film(path)
+
+
+@pytest.mark.parametrize("tool", ["dcmcjpeg", "dcmcjpls"])
+def test_a_code_stream_of_another_size_is_refused(tool, make_dicom, read_film, run_tool, tmp_path):
+    packed = tmp_path / "packed.dcm"
+    run_tool(tool, make_dicom(random_values(12).astype(np.uint16)), packed)
+    run_tool("dcmodify", "-nb", "-m", "(0028,0010)=73", packed)
+    with pytest.raises(FilmError, match="the header says 53 x 73 pixels, the compressed data 53 x 37"):
+        read_film(packed)
+
+
+def test_a_lossless_stream_deeper_than_bits_stored_keeps_its_values_and_warns(
+    make_dicom, read_film, run_tool, tmp_path
+):
+    values = random_values(14)
+    packed = tmp_path / "packed.dcm"
+    run_tool("dcmcjpls", "+el", make_dicom(values.astype(np.uint16), BitsStored=14, HighBit=13), packed)
+    run_tool("dcmodify", "-nb", "-m", "(0028,0101)=12", "-m", "(0028,0102)=11", packed)
+    with pytest.warns(UserWarning, match="Bits Stored says 12 but the lossless pixel data uses 14"):
+        pixels, meta = read_film(packed)
+    np.testing.assert_array_equal(pixels, values.T)
+    assert meta["bits_stored"] == 14
