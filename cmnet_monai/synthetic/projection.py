@@ -149,20 +149,21 @@ def add_union(depth: FloatArray, geometry: Geometry, tubes: list[Tube], material
         tubes: the parts of the bone.
         material: attenuation of core and shell.
     """
-    ends = [geometry.to_detector_mm(p)[:2] for tube in tubes for p in (tube.start, tube.end)]
-    reach = 1.7 * max(max(tube.radii) for tube in tubes)
-    xs, ys = zip(*ends)
-    window = geometry.window(min(xs) - reach, max(xs) + reach, min(ys) - reach, max(ys) + reach)
+    boxes = [_tube_box(geometry, tube) for tube in tubes]
+    window = geometry.window(
+        min(box[0] for box in boxes),
+        max(box[1] for box in boxes),
+        min(box[2] for box in boxes),
+        max(box[3] for box in boxes),
+    )
     if window is None:
         return
     chord = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), np.float32)
-    for tube in tubes:
+    for tube, box in zip(tubes, boxes):
         x0, y0, m0 = geometry.to_detector_mm(tube.start)
         x1, y1, m1 = geometry.to_detector_mm(tube.end)
         r0, r1 = tube.radii[0] * m0, tube.radii[1] * m1
-        part = geometry.window(
-            min(x0 - r0, x1 - r1), max(x0 + r0, x1 + r1), min(y0 - r0, y1 - r1), max(y0 + r0, y1 + r1)
-        )
+        part = geometry.window(*box)
         if part is None:
             continue
         path = _tube_half_chord(geometry.axes_mm(part), (x0, y0), (x1, y1), (r0, r1)) * np.float32(
@@ -175,6 +176,14 @@ def add_union(depth: FloatArray, geometry: Geometry, tubes: list[Tube], material
         np.maximum(view, path, out=view)
     limit = np.float32(3 * material.shell_mm)
     depth[window] += (material.shell - material.core) * np.minimum(chord, limit) + material.core * chord
+
+
+def _tube_box(geometry: Geometry, tube: Tube) -> tuple[float, float, float, float]:
+    """Smallest and largest x, then y, of a tube's shadow, detector mm."""
+    x0, y0, m0 = geometry.to_detector_mm(tube.start)
+    x1, y1, m1 = geometry.to_detector_mm(tube.end)
+    r0, r1 = tube.radii[0] * m0, tube.radii[1] * m1
+    return min(x0 - r0, x1 - r1), max(x0 + r0, x1 + r1), min(y0 - r0, y1 - r1), max(y0 + r0, y1 + r1)
 
 
 def _tube_half_chord(

@@ -73,6 +73,18 @@ def test_overlapping_tubes_of_one_bone_count_once(parallel: Geometry) -> None:
     assert once[60, 40] == pytest.approx(1.5 * 0.2 + 6.5 * 0.05, rel=1e-4)
 
 
+def test_strongly_magnified_bone_is_drawn_whole() -> None:
+    # 700 mm above the detector, source at 1000 mm: scale 10 / 3, so a radius of 3 mm throws a shadow of 10 mm.
+    geometry = Geometry((200, 200), 0.5, 1000.0, (50.0, 50.0))
+    depth = np.zeros(geometry.shape, np.float32)
+    tubes = [
+        Tube((48.0, 50.0, 700.0), (52.0, 50.0, 700.0), (3.0, 3.0)),
+        Tube((50.0,) * 2 + (0.0,), (51.0, 50.0, 0.0), (1, 1)),
+    ]
+    add_union(depth, geometry, tubes, Material(1.0))
+    assert np.nonzero(depth[100])[0].tolist() == list(range(81, 120))
+
+
 def test_plate_keeps_to_its_outline(parallel: Geometry) -> None:
     depth = np.zeros(parallel.shape, np.float32)
     outline = np.array([[10.0, 8.0], [50.0, 8.0], [50.0, 36.0], [10.0, 36.0]])
