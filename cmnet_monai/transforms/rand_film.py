@@ -40,7 +40,7 @@ class RandCollimation(_RandFilm):
     Args:
         prob: probability of a border.
         max_fraction: largest width on one side, as a share of the film's size on that axis.
-        side_prob: probability of each of the four sides.
+        side_prob: probability of each of the four sides; at least one is covered.
         grey_prob: probability that the border is grey rather than 0.
     """
 
@@ -58,6 +58,7 @@ class RandCollimation(_RandFilm):
         """Draw the widths (left, right, top, bottom; shares of the film) and the value."""
         super().randomize(None)
         sides = self.R.uniform(size=4) < self.side_prob
+        sides[self.R.randint(4)] |= not sides.any()
         self._widths = self.R.uniform(0.0, self.max_fraction, size=4) * sides
         self._value = float(self.R.uniform()) if self.R.uniform() < self.grey_prob else 0.0
 
