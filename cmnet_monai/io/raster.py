@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _EXPORT = "Save it as an 8- or 16-bit grey PNG"
 _ORIENTATION = 0x0112
-_TIFF_PHOTOMETRIC, _TIFF_BITS, _TIFF_SAMPLES, _TIFF_FORMAT = 262, 258, 277, 339
+_PNG_RGB, _PNG_GREY_ALPHA, _PNG_RGBA = 2, 4, 6
+_TIFF_PHOTOMETRIC, _TIFF_BITS, _TIFF_SAMPLES = 262, 258, 277
 
 
 def read_raster(path: Path, max_pixels: int) -> Film:
@@ -81,7 +82,9 @@ def _decode(picture: Any, path: Path) -> tuple[np.ndarray, np.ndarray | None, in
     """Values (row, column), alpha or None, bits, whether inverted."""
     if picture.format == "TIFF":
         return _decode_tiff(picture, path)
-    if picture.format == "PNG" and _is_deep_png_with_channels(path):
+    if picture.format == "PNG" and (colour := _colour_type_of_deep_png(path)) is not None:
+        if colour == _PNG_GREY_ALPHA:
+            raise FilmError(path, "a 16-bit grey picture with transparency is not supported", _EXPORT)
         return *_split(_by_simpleitk(path), 16, path), False
     return *_grey(picture, path), False
 
@@ -120,11 +123,11 @@ def _split(channels: np.ndarray, bits: int, path: Path) -> tuple[np.ndarray, np.
     return grey_from_rgb(colour, (1 << bits) - 1, path), alpha, bits
 
 
-def _is_deep_png_with_channels(path: Path) -> bool:
-    """Pillow reduces 16-bit colour and grey-alpha PNG to 8 bits."""
+def _colour_type_of_deep_png(path: Path) -> int | None:
+    """Colour type of a 16-bit PNG of several channels, which Pillow would reduce to 8 bits."""
     with path.open("rb") as file:
         head = file.read(26)
-    return head[24] == 16 and head[25] in (2, 4, 6)
+    return head[25] if head[24] == 16 and head[25] in (_PNG_RGB, _PNG_GREY_ALPHA, _PNG_RGBA) else None
 
 
 def _by_simpleitk(path: Path) -> np.ndarray:

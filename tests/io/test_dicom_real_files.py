@@ -125,6 +125,7 @@ def test_spacing_provenance_and_orientation_of_real_films(name, spacing, provena
 
 @pytest.mark.parametrize("name", ["RG2_JPLL", "RG2_JLSL", "RG2_J2KR", "RG2_RLE", "RG2_JPLY"])
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.98])
+@pytest.mark.filterwarnings("ignore:End of file reached")
 def test_a_cut_film_is_refused(name, part, films, read_film, tmp_path):
     from cmnet_monai.io import FilmError
 
