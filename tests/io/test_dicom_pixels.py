@@ -93,6 +93,15 @@ def test_films_compressed_by_dcmtk_come_back(bits, tool, options, make_dicom, re
     assert meta["transfer_syntax"] not in (ExplicitVRLittleEndian, "")
 
 
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize(("tool", "option"), [("dcmcrle", "-v"), ("dcmcjpls", "+el"), ("dcmcjpeg", "+e1")])
+def test_signed_films_compressed_by_dcmtk_come_back(bits, tool, option, make_dicom, read_film, run_tool, tmp_path):
+    values = random_values(bits, signed=True)
+    packed = tmp_path / "packed"
+    run_tool(tool, option, make_dicom(values.astype(np.int16), BitsStored=bits, HighBit=bits - 1), packed)
+    np.testing.assert_array_equal(read_film(packed)[0], values.T)
+
+
 @pytest.mark.parametrize(("option", "bits"), [("+eb", 8), ("+ee", 12)], ids=["baseline", "extended-12-bit"])
 def test_lossy_jpeg_equals_dcmtk(option, bits, make_dicom, read_film, run_tool, dcmtk_stored, tmp_path):
     values = np.add.outer(7 * np.arange(64), 5 * np.arange(48)) * 2**bits // 1024 % 2**bits
