@@ -14,7 +14,6 @@ from monai.transforms import (
     RandFlipd,
     RandGaussianNoised,
     RandGaussianSmoothd,
-    RandHistogramShiftd,
     ScaleIntensityRanged,
     SelectItemsd,
     Transform,
@@ -90,13 +89,14 @@ def augment_film(strength: float = 1.0) -> list[Transform]:
     """
     if strength <= 0:
         return []
+    gamma = (math.exp(-0.4 * strength), math.exp(0.4 * strength))
     return [
         RandCollimationd("image", prob=0.3, max_fraction=min(0.15 * strength, 0.45), keep_key="label"),
         WithinFilm(
             "image",
             [
-                RandHistogramShiftd("image", num_control_points=(10, 20), prob=0.2),
-                RandAdjustContrastd("image", prob=0.4, gamma=(math.exp(-0.4 * strength), math.exp(0.4 * strength))),
+                RandAdjustContrastd("image", prob=0.3, gamma=gamma),
+                RandAdjustContrastd("image", prob=0.3, gamma=gamma, invert_image=True),  # from the bright end
                 RandLocalContrastd("image", prob=0.5, strength=0.3 * strength),
                 RandBiasFieldd("image", prob=0.2, degree=2, coeff_range=(0.0, 0.15 * strength)),
                 RandGaussianSmoothd("image", prob=0.3, sigma_x=(0.3, 1.5 * strength), sigma_y=(0.3, 1.5 * strength)),
