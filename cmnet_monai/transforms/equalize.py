@@ -64,7 +64,8 @@ class HistogramEqualize(Transform):
         if film.ndim != 3 or film.size == 0:
             raise ValueError(f"HistogramEqualize needs a non-empty film of shape (C, x, y), got {tuple(film.shape)}.")
         valid = self._valid_area(img, mask, film)
-        out = np.stack([_equalize_channel(channel, valid) for channel in film])
+        channels = [_equalize_channel(channel, valid) for channel in film]
+        out = channels[0][None] if len(channels) == 1 else np.stack(channels)
         result = convert_to_dst_type(out, img, dtype=np.float32)[0]
         if isinstance(result, MetaTensor) and not self.keep_valid_area:
             result.meta = {key: value for key, value in result.meta.items() if key != META_VALID_AREA}
@@ -137,11 +138,7 @@ def _equalize_channel(channel: np.ndarray, valid: np.ndarray | None) -> np.ndarr
     if low == high:
         return np.zeros(channel.shape, dtype=np.float32)
     equalised = _by_counting(channel, valid, low, high)
-    if equalised is None:
-        equalised = _by_sorting(channel, valid)
-    if valid is not None:
-        equalised *= valid
-    return equalised
+    return _by_sorting(channel, valid) if equalised is None else equalised
 
 
 def _table(counts: np.ndarray) -> np.ndarray:
@@ -153,7 +150,7 @@ def _table(counts: np.ndarray) -> np.ndarray:
 
 def _by_counting(channel: np.ndarray, valid: np.ndarray | None, low: Any, high: Any) -> np.ndarray | None:
     """Equalise values that fall into slots of a table one by one, as whole or evenly spaced numbers do; None if not."""
-    inside = channel if valid is None else np.where(valid, channel, low)
+    inside = channel if valid is None else np.where(valid, channel, low)  # the lowest becomes 0
     slots = _whole_slots(inside, low, high)
     if slots is None:
         span = float(high) - float(low)
