@@ -60,14 +60,14 @@ def dynamic_shapes() -> dict[str, dict[int, object]]:
 
 
 @torch.no_grad()
-def test_exported_program_takes_other_batches_and_sizes(network: CMNet) -> None:
+def test_exported_program_takes_other_batches_and_sizes_without_padding(network: CMNet) -> None:
     program = torch.export.export(network, (film(2, 1, 64, 96),), dynamic_shapes=dynamic_shapes())
-    for shape in ((2, 1, 64, 96), (3, 1, 37, 61)):
+    for shape in ((2, 1, 64, 96), (3, 1, 32, 160)):  # multiples of 32, like the example
         assert difference(program.module()(film(*shape)), network(film(*shape))) < SAME_KERNELS
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("channels", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_onnx_program_takes_other_batches_and_sizes(network: CMNet, tmp_path: Path, channels: int) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
