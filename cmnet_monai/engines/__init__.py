@@ -1,6 +1,12 @@
 """What the bundle plugs into MONAI engines: checkpoints, fault tolerance, manifests."""
 
-from cmnet_monai.engines.checkpoints import TrainingCheckpoint, load_weights, read_checkpoint, save_weights
+from cmnet_monai.engines.checkpoints import (
+    TrainingCheckpoint,
+    load_weights,
+    pack_checkpoint,
+    read_checkpoint,
+    save_weights,
+)
 from cmnet_monai.engines.evaluator import FilmEvaluator, FilmEvents
 from cmnet_monai.engines.handlers import (
     EpochProgress,
@@ -9,6 +15,7 @@ from cmnet_monai.engines.handlers import (
     default_device,
     distributed_device,
     distributed_network,
+    film_metadata,
     prepare_film_batch,
     start_distributed,
     stop_distributed,
@@ -29,7 +36,9 @@ __all__ = [
     "default_device",
     "distributed_device",
     "distributed_network",
+    "film_metadata",
     "load_weights",
+    "pack_checkpoint",
     "pending_films",
     "prepare_film_batch",
     "prepare_run",

@@ -26,11 +26,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def save_weights(network: nn.Module, path: str | Path, half: bool = False) -> None:
-    """Write the network's flat state_dict, whole or not at all; `half` stores floating point values as fp16."""
+def save_weights(network: nn.Module, path: str | Path) -> None:
+    """Write the network's flat state_dict, whole or not at all."""
     state = {name: value.detach().cpu() for name, value in bare(network).state_dict().items()}
-    if half:
-        state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     with atomic_write(path) as temporary:
         torch.save(state, temporary)
 
@@ -149,3 +147,17 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         network.load_state_dict(state.get("network", state))
     except RuntimeError as error:
         raise ValueError(f"{path}: weights of another network than the configured one ({error})") from error
+
+
+def pack_checkpoint(checkpoint: str | Path, output: str | Path) -> int:
+    """Write the weights of a checkpoint as a flat fp16 state_dict; returns the size of the file in bytes.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+    """
+    state = read_checkpoint(checkpoint)
+    weights = state.get("network", state)
+    half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    with atomic_write(output) as temporary:
+        torch.save(half, temporary)
+    return Path(output).stat().st_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -123,3 +123,8 @@ def prepare_film_batch(
     image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
     target = batchdata.get("target")
     return image, None if target is None else target.to(device=device, non_blocking=non_blocking, **kwargs)
+
+
+def film_metadata(batch: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Metadata of the films of a decollated batch, for MONAI's MetricsSaver."""
+    return [item["image"].meta for item in batch]

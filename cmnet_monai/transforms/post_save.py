@@ -26,6 +26,7 @@ class SaveFilmResultd(MapTransform):
         output_dir: where the files go.
         run_id: identity of the run's settings (`run_identity`); a later run skips films that carry its own.
         centres_key: key of the centres' records.
+        image_key: the film; its metadata say what its spacing is.
         allow_missing_keys: do not raise where a key is missing.
     """
 
@@ -35,19 +36,21 @@ class SaveFilmResultd(MapTransform):
         output_dir: str | Path,
         run_id: str = "",
         centres_key: str = "centres",
+        image_key: str = "image",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.output_dir = Path(output_dir)
         self.run_id = run_id
         self.centres_key = centres_key
+        self.image_key = image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the files and return the item as it is."""
         for key in self.key_iterator(dict(data)):
             mask = data[key]
             result = FilmResult(self.output_dir, str(data["name"]))
-            meta = mask.meta if isinstance(mask, MetaTensor) else {}
+            image = data.get(self.image_key)
             affine = np.asarray(mask.affine, dtype=np.float64) if isinstance(mask, MetaTensor) else np.eye(3)
             result.write(
                 film=data["path"],
@@ -55,7 +58,7 @@ class SaveFilmResultd(MapTransform):
                 affine=affine,
                 centres=data.get(self.centres_key, []),
                 run_id=self.run_id,
-                **_spacing(meta),
+                **_spacing(image.meta if isinstance(image, MetaTensor) else {}),
             )
         return dict(data)
 

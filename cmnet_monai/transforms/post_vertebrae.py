@@ -68,6 +68,7 @@ class SelectVertebraed(MapTransform):
         image_key: the film as it entered the network; its metadata leads from the network's grid to the film's.
         centres_key: where the records of the centres go: ``level``, ``label``, ``x_px``, ``y_px``, ``score``,
             ``evidence``, from top to bottom.
+        points_key: where the same centres go as points (N, 2), (x, y) in pixels of the film; None leaves them out.
         levels: see `SelectVertebrae`.
         threshold: see `SelectVertebrae`.
         centre_threshold: see `SelectVertebrae`.
@@ -81,6 +82,7 @@ class SelectVertebraed(MapTransform):
         keys: KeysCollection,
         image_key: str = "image",
         centres_key: str = "centres",
+        points_key: str | None = None,
         levels: Sequence[str] | None = LUMBAR,
         threshold: float = 0.5,
         centre_threshold: float = 0.3,
@@ -89,6 +91,7 @@ class SelectVertebraed(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.image_key = image_key
         self.centres_key = centres_key
+        self.points_key = points_key
         self.select = SelectVertebrae(levels, threshold, centre_threshold)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -108,6 +111,9 @@ class SelectVertebraed(MapTransform):
                 for body in reading.bodies
                 if self.select.levels is None or body.level in self.select.levels
             ]
+            if self.points_key is not None:
+                points = [(record["x_px"], record["y_px"]) for record in result[self.centres_key]]
+                result[self.points_key] = torch.tensor(points, dtype=torch.float32).reshape(-1, 2)
         return result
 
 

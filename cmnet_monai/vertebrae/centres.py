@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -52,3 +54,20 @@ def _vertex_offset(line: Array, i: int) -> float:
 
 def _score(centre_map: Array, x: int, y: int) -> float:
     return float(centre_map[max(x - 1, 0) : x + 2, max(y - 1, 0) : y + 2].max())
+
+
+class CentrePeaks:
+    """Peaks of a film's centre map as points, for metrics that compare maps by their centres.
+
+    Args:
+        threshold: see `find_centres`.
+        min_distance_px: see `find_centres`.
+    """
+
+    def __init__(self, threshold: float = 0.3, min_distance_px: int = 8) -> None:
+        self.threshold = threshold
+        self.min_distance_px = min_distance_px
+
+    def __call__(self, centre_map: Any) -> Array:
+        """Points (N, 2), (x, y) px, of a map (1, x, y)."""
+        return find_centres(np.asarray(centre_map)[0], self.threshold, self.min_distance_px)[0]

@@ -1,0 +1,148 @@
+"""The command `cmnet-monai`: parse, call, exit code. Everything heavy is imported when a command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn, Optional
+
+import typer
+
+app = typer.Typer(
+    name="cmnet-monai",
+    help="Vertebrae on lateral lumbar radiographs: masks and centres of L1-L5, with CM-Net.",
+    epilog="Training, evaluation and inference run as a MONAI bundle: see `cmnet-monai bundle` for where it is. "
+    "Research software, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+def _fail(error: Exception) -> NoReturn:
+    typer.echo(f"cmnet-monai: {error}", err=True)
+    raise typer.Exit(1)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from cmnet_monai import __version__
+
+        typer.echo(f"cmnet-monai {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for films, masks and overlays.")] = Path(
+        "cmnet-monai-demo"
+    ),
+    seed: Annotated[Optional[int], typer.Option(help="Another seed makes other films.")] = None,  # noqa: UP045
+    device: Annotated[Optional[str], typer.Option(help="cpu, cuda, cuda:1; found by itself by default.")] = None,  # noqa: UP045
+    bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
+) -> None:
+    """Make three radiographs with known truth, segment them, and compare.
+
+    A healthy spine, one with compression fractures and one with an implant are written as DICOM, read back, run through
+    the bundle's inference workflow with the shipped weights, and drawn with their outlines. The films are synthetic:
+    the numbers show that everything works, not how good the model is on patients.
+    """
+    _quiet()
+    from cmnet_monai.bundle_location import bundle_root
+    from cmnet_monai.demo import DEMO_SEED, run_demo, table
+
+    settings = {} if device is None else {"device": device}
+    try:
+        rows = run_demo(output, bundle_root(bundle), DEMO_SEED if seed is None else seed, typer.echo, **settings)
+    except (OSError, ValueError, RuntimeError) as error:
+        _fail(error)
+    typer.echo("\n" + table(rows))
+    typer.echo(
+        "\nDice of L1-L5 on synthetic films; found: centres inside the body of their level. Not clinical performance."
+    )
+    for what, where in (("films", "films"), ("masks and centres", "results"), ("overlays", "overlays")):
+        typer.echo(f"{what + ':':<19}{(output / where).resolve()}")
+
+
+@app.command()
+def synthesize(
+    output: Annotated[Path, typer.Argument(help="Folder for films/, labels/, truth/ and datalist.json.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of films.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same films.")] = 0,
+    films_per_patient: Annotated[int, typer.Option(min=1, help="Films of one patient, never split apart.")] = 1,
+    kind: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="healthy, compression_fracture, implant or cement; a mix by default."),
+    ] = None,
+    height: Annotated[int, typer.Option(min=128, help="Height of the films in pixels.")] = 1280,
+    workers: Annotated[Optional[int], typer.Option(min=1, help="Processes; every core by default.")] = None,  # noqa: UP045
+) -> None:
+    """Write synthetic lateral lumbar radiographs with their truth, split 8 : 1 : 1 by patient.
+
+    Films are DX DICOM, label maps are PNG in VerSe codes. A run that was broken off goes on where it stopped.
+
+    Example: cmnet-monai synthesize data -n 100 --seed 0
+    """
+    _quiet()
+    from cmnet_monai.datasets import synthesize as make
+
+    try:
+        datalist = make(output, count, seed, films_per_patient, kind, height, workers)
+    except (OSError, ValueError) as error:
+        _fail(error)
+    typer.echo(f"{count} films; datalist: {datalist.resolve()}")
+
+
+@app.command("pack-weights")
+def pack_weights(
+    checkpoint: Annotated[Path, typer.Argument(help="best.pt or last.pt of a training run.")],
+    output: Annotated[Path, typer.Argument(help="File to write, such as bundle/models/model.pt.")],
+) -> None:
+    """Store a network's weights the way the bundle ships them: a flat state_dict in half precision."""
+    _quiet()
+    from cmnet_monai.engines import pack_checkpoint
+
+    try:
+        size = pack_checkpoint(checkpoint, output)
+    except (OSError, ValueError, RuntimeError) as error:
+        _fail(error)
+    typer.echo(f"{output}: {size / 1e6:.1f} MB")
+
+
+@app.command("bundle")
+def show_bundle() -> None:
+    """Print the folder of the bundle: its configs, weights and model card."""
+    from cmnet_monai.bundle_location import bundle_root
+
+    try:
+        typer.echo(bundle_root())
+    except OSError as error:
+        _fail(error)
+
+
+def _quiet() -> None:
+    """Keep the console for what the user asked for, unless warnings were asked for."""
+    import warnings
+
+    if not sys.warnoptions and not os.environ.get("PYTHONWARNINGS"):
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
