@@ -113,6 +113,17 @@ def test_lossy_jpeg_equals_dcmtk(option, bits, make_dicom, read_film, run_tool, 
     assert np.abs(pixels - dcmtk_stored(packed).astype(int).T).max() <= 1
 
 
+def test_the_overshoot_of_a_lossy_codec_is_clipped_not_wrapped(make_dicom, read_film, run_tool, tmp_path):
+    values = np.zeros((32, 48), np.uint16)
+    values[:, 24:] = 1040  # more than the 10 bits that the header will announce
+    values[0, 0] = 4095  # keeps DCMTK from stretching the values
+    packed = tmp_path / "packed.dcm"
+    run_tool("dcmcjpeg", "+ee", "+q", 100, make_dicom(values, BitsStored=12, HighBit=11), packed)
+    assert read_film(packed)[0][24:].min() > 1023
+    run_tool("dcmodify", "-nb", "-m", "(0028,0101)=10", "-m", "(0028,0102)=9", packed)
+    assert (read_film(packed)[0][24:] == 1023).all()
+
+
 @pytest.mark.parametrize("compression", ["rle", "jpegls", "jpeg2000"])
 def test_compressed_films_of_odd_size_come_back(compression, tmp_path, read_film):
     values = random_values(12).T.astype(np.uint16)
