@@ -138,6 +138,16 @@ def test_grey_values_keep_range_and_padding_under_every_change() -> None:
         assert correlation > 0.2, f"seed {seed}"  # the film is still to be seen, its polarity kept
 
 
+def test_vertebrae_are_never_collimated_away() -> None:
+    film, label = torch.zeros(1, *GRID), torch.zeros(1, *GRID)
+    film[:, 10:80, 20:170] = 0.4 + 0.5 * torch.rand(1, 70, 150, generator=torch.Generator().manual_seed(0))
+    label[:, 11:79, 21:169] = 22
+    chain = Compose(augment_film())
+    for seed in range(25):
+        result = chain.set_random_state(seed=seed)({"image": film, "label": label})["image"]
+        assert (result[label > 0] > 0).all(), f"seed {seed}"
+
+
 def test_no_strength_is_no_change() -> None:
     assert augment_film(0.0) == []
 
