@@ -119,7 +119,7 @@ def _compare(folder: Path, name: str, record: Mapping[str, Any]) -> DemoRow:
     lumbar = np.isin(labels, LUMBAR_LABELS)
     dice = 2.0 * float((mask & lumbar).sum()) / max(float(mask.sum() + lumbar.sum()), 1.0)
     errors, found = _centre_errors(centres, truth, labels)
-    film = read_film(folder / "films" / f"{name}.dcm").array
+    film = read_film(folder / "films" / f"{name}.dcm").pixels
     save_overlay(folder / "overlays" / f"{name}.png", film, mask, centres, lumbar, title=f"{name}: Dice {dice:.3f}")
     bodies = sum(body["label"] in LUMBAR_LABELS for body in truth)
     error = float(np.mean(errors)) if errors else float("nan")
@@ -147,7 +147,8 @@ def table(rows: Sequence[DemoRow]) -> str:
     """The rows as a table of plain text."""
     head = f"{'film':<10} {'Dice':>6} {'found':>7} {'centre error':>13} {'seconds':>8}"
     lines = [
-        f"{r.film:<10} {r.dice:>6.3f} {f'{r.found}/{r.bodies}':>7} {f'{r.centre_error_px:.1f} px':>13} {r.seconds:>8.1f}"
+        f"{r.film:<10} {r.dice:>6.3f} {f'{r.found}/{r.bodies}':>7} "
+        f"{f'{r.centre_error_px:.1f} px':>13} {r.seconds:>8.1f}"
         for r in rows
     ]
     return "\n".join([head, "-" * len(head), *lines])

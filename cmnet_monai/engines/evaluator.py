@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sized
 from typing import Any
 
-from ignite.engine import Engine, EventEnum, Events
+from ignite.engine import EventEnum, Events
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents, engine_apply_transform
 
@@ -57,7 +57,7 @@ class FilmEvaluator(SupervisedEvaluator):
 
     def _register_postprocessing(self, posttrans: Callable) -> None:
         @self.on(IterationEvents.MODEL_COMPLETED)
-        def _run_postprocessing(engine: Engine) -> None:
+        def _run_postprocessing(engine: Any) -> None:
             batch, output = engine.state.batch, engine.state.output
             kept = []
             for item, result in zip(batch, output):

@@ -125,8 +125,8 @@ class RunManifest:
         self.films[failure.name].update(status=FAILED, reason=failure.reason, remedy=failure.remedy)
         logger.warning("%s: %s. %s", failure.path, failure.reason, failure.remedy)
 
-    def _end_batch(self, engine: Engine) -> None:
-        batch = engine.state.batch or []
+    def _end_batch(self, engine: Any) -> None:
+        batch: Sequence[Mapping[str, Any]] = engine.state.batch or []
         seconds = (time.monotonic() - self._batch_started) / max(len(batch), 1)
         for item in batch:
             name = str(item["name"])

@@ -71,7 +71,8 @@ def _watershed(mask: NDArray[np.bool_], seeds: Labels) -> Labels:
 
 def _renumber(regions: Labels, seeded: list[Array | None], min_area_px: int) -> tuple[Labels, Array, NDArray[np.bool_]]:
     renumbered = np.zeros_like(regions)
-    centres, from_seed = [], []
+    centres: list[Array] = []
+    from_seed: list[bool] = []
     for label, seed in enumerate(seeded, start=1):
         inside = regions == label
         if int(inside.sum()) < min_area_px:
