@@ -62,7 +62,7 @@ def dynamic_shapes() -> dict[str, dict[int, object]]:
 @torch.no_grad()
 def test_exported_program_takes_other_batches_and_sizes_without_padding(network: CMNet) -> None:
     program = torch.export.export(network, (film(2, 1, 64, 96),), dynamic_shapes=dynamic_shapes())
-    for shape in ((2, 1, 64, 96), (3, 1, 32, 160)):  # multiples of 32, like the example
+    for shape in ((2, 1, 64, 96), (3, 1, 128, 160)):  # multiples of 32 from 64 on, like the example
         assert difference(program.module()(film(*shape)), network(film(*shape))) < SAME_KERNELS
 
 
