@@ -101,12 +101,13 @@ class RadiographReader(ImageReader):
         return film.pixels, film.metadata()
 
 
-def read_film(path: Path, max_pixels: int = MAX_PIXELS) -> Film:
+def read_film(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Film:
     """Read one film of any supported format, told by its content.
 
     Raises:
         FilmError: the file is missing, is not one grey single-frame radiograph, or is damaged.
     """
+    path = Path(path)
     if path.is_dir():
         raise FilmError(path, "this is a folder, not a film", _NOT_ONE_FILE)
     try:
