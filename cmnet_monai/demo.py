@@ -70,7 +70,8 @@ def run_demo(
     manifest = json.loads((folder / "results" / "manifest.json").read_text(encoding="utf-8"))
     say("Comparing with the truth and drawing overlays ...")
     rows = [_compare(folder, name, manifest["films"][name]) for name in DEMO_FILMS]
-    text = json.dumps({"seed": seed, "weights": manifest["weights"], "films": [asdict(row) for row in rows]}, indent=1)
+    films = [{k: None if v != v else v for k, v in asdict(row).items()} for row in rows]  # JSON knows no NaN
+    text = json.dumps({"seed": seed, "weights": manifest["weights"], "films": films}, indent=1)
     (folder / "demo.json").write_text(text + "\n", encoding="utf-8")
     return rows
 
@@ -101,6 +102,7 @@ def _make(folder: Path, name: str, plan: Any) -> None:
 
     from cmnet_monai.datasets.synthesize import make_film
 
+    (folder / "truth" / f"{name}.json").unlink(missing_ok=True)  # a film of another seed may be there
     make_film(replace(plan, name=name), folder)
 
 

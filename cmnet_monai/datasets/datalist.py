@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnet_monai.io import output_names
+from cmnet_monai.io.results import MASK_SUFFIXES
 
 DATALIST_NAME = "datalist.json"
 PATH_KEYS = ("image", "label")
@@ -16,6 +17,9 @@ OTHER_SUFFIXES = frozenset(
     | {".ts", ".onnx", ".log", ".yml", ".yaml", ".ini", ".cfg", ".db", ".exe", ".dll"}
 )
 """Files of these kinds in a folder are not films, except ``.nii.gz``. Any other file is tried."""
+
+LABEL_FOLDERS = frozenset({"label", "labels", "labelstr", "labelsts", "mask", "masks", "outlines", "truth"})
+"""Folders of these names below the one that is searched hold label maps by convention, not films."""
 
 
 def read_datalist(dataset_dir: str | Path, section: str | Sequence[str]) -> list[dict[str, Any]]:
@@ -34,15 +38,22 @@ def read_datalist(dataset_dir: str | Path, section: str | Sequence[str]) -> list
     file = file / DATALIST_NAME if file.is_dir() else file
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no datalist; make one, or try `cmnet-monai synthesize {Path(dataset_dir)}`")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}: not a JSON datalist ({error})") from error
+    content = _load(file)
     sections = [section] if isinstance(section, str) else list(section)
     for name in sections:
         if content.get(name):
             return [_absolute(item, file.parent) for item in content[name]]
     raise ValueError(f"{file}: no films in {' or '.join(sections)}; it has {', '.join(content) or 'no sections'}")
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: not a JSON datalist ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: a datalist is an object of sections, not a {type(content).__name__}")
+    return content
 
 
 def _absolute(item: Mapping[str, Any] | str, root: Path) -> dict[str, Any]:
@@ -63,19 +74,18 @@ def write_datalist(path: str | Path, sections: Mapping[str, Iterable[Mapping[str
 
 
 def find_films(source: str | Path) -> list[Path]:
-    """Films below a folder, recursively and in a stable order, or the films of a datalist file (all its sections).
+    """Films below a folder, recursively and in a stable order, or those of all sections of a datalist file, each once.
 
-    Hidden files and files that are plainly no films (`OTHER_SUFFIXES`) are left out; whatever else is there counts,
-    since DICOM files often have no extension.
+    Hidden files, files that are plainly no films (`OTHER_SUFFIXES`) and those in `LABEL_FOLDERS` are left out; whatever
+    else is there counts, since DICOM files often have no extension.
 
     Raises:
         FileNotFoundError: the source does not exist, or holds no film.
     """
     source = Path(source)
     if source.is_file() and source.suffix.lower() == ".json":
-        content = json.loads(source.read_text(encoding="utf-8"))
-        items = [item for section in content.values() if isinstance(section, list) for item in section]
-        films = [Path(_absolute(item, source.parent)["image"]) for item in items]
+        items = [item for section in _load(source).values() if isinstance(section, list) for item in section]
+        films = list(dict.fromkeys(Path(_absolute(item, source.parent)["image"]) for item in items))
     elif source.is_file():
         films = [source]
     elif source.is_dir():
@@ -88,20 +98,28 @@ def find_films(source: str | Path) -> list[Path]:
 
 
 def _may_be_film(file: Path, root: Path) -> bool:
-    if any(part.startswith(".") for part in file.relative_to(root).parts) or file.name.upper() == "DICOMDIR":
+    parts = file.relative_to(root).parts
+    if any(part.startswith(".") for part in parts) or file.name.upper() == "DICOMDIR":
+        return False
+    if any(part.lower() in LABEL_FOLDERS for part in parts[:-1]):
         return False
     return file.suffix.lower() not in OTHER_SUFFIXES or file.name.lower().endswith(".nii.gz")
 
 
-def film_items(dataset_dir: str | Path, anonymous_names: bool = False) -> list[dict[str, Any]]:
+def film_items(
+    dataset_dir: str | Path, anonymous_names: bool = False, output_dir: str | Path | None = None
+) -> list[dict[str, Any]]:
     """Items for inference: ``image`` and ``path``, the film's file, and ``name``, the stem of its outputs.
 
     A folder with a ``datalist.json`` is read by its datalist, so that label maps beside the films are not taken for
-    films.
+    films; nor are the masks of an earlier run, where `output_dir` lies inside the folder or is the folder.
     """
     source = Path(dataset_dir)
     if source.is_dir() and (source / DATALIST_NAME).is_file():
         source = source / DATALIST_NAME
     films = find_films(source)
+    if output_dir is not None:
+        outputs = Path(output_dir).resolve()
+        films = [f for f in films if not (f.name.endswith(MASK_SUFFIXES) and f.parent.resolve() == outputs)]
     names = output_names(films, anonymous=anonymous_names)
     return [{"image": str(film), "path": str(film), "name": name} for film, name in zip(films, names)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,23 @@ logger = logging.getLogger(__name__)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint of tensors and plain values onto the CPU, running no code from it."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+    """Load a checkpoint of tensors and plain values onto the CPU, running no code from it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no weights there; give a .pt file with a state_dict")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # the unpickler stumbles over foreign bytes in many ways
+        raise ValueError(f"{path}: damaged, or no checkpoint of tensors and plain values") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: holds a {type(state).__name__}; give a file with a state_dict")
+    return state
 
 
 def save_weights(network: nn.Module, path: str | Path) -> None:
@@ -122,7 +138,9 @@ class TrainingCheckpoint:
             return True
         state = self.evaluator.state
         metric = state.metrics.get(state.key_metric_name)
-        if metric is None or (self.best_metric is not None and float(metric) <= self.best_metric):
+        if metric is None or math.isnan(float(metric)):
+            return False
+        if self.best_metric is not None and float(metric) <= self.best_metric:
             return False
         self.best_metric, self.best_epoch = float(metric), engine.state.epoch
         return True
@@ -136,12 +154,10 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         path: the file; "" leaves the network as it is.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the weights belong to another network.
+        ValueError: it is no checkpoint, or the weights belong to another network.
     """
     if not str(path):
         return
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no weights there; give a .pt file with a state_dict")
     state = read_checkpoint(path)
     try:
         network.load_state_dict(state.get("network", state))
@@ -154,6 +170,7 @@ def pack_checkpoint(checkpoint: str | Path, output: str | Path) -> int:
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
+        ValueError: it is no checkpoint.
     """
     state = read_checkpoint(checkpoint)
     weights = state.get("network", state)

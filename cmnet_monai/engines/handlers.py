@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any
 
 import torch
@@ -96,6 +96,11 @@ def stop_distributed() -> None:
     """Leave the process group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def must_repeat_films(dataset: Sized) -> bool:
+    """Whether there are fewer films than processes: some are then measured twice, so that no process waits for one."""
+    return dist.is_initialized() and len(dataset) < dist.get_world_size()
 
 
 class EpochProgress:

@@ -36,6 +36,7 @@ def prepare_run(output_dir: str | Path, settings: Mapping[str, Any], resume: str
     Raises:
         ValueError: `resume` is True and there is nothing to resume or its settings differ, or `resume` is no choice.
     """
+    resume = {"true": True, "false": False}.get(str(resume).lower(), resume)  # the command line hands on words
     if resume not in (True, False, "auto"):
         raise ValueError(f'resume is true, false or "auto"; got {resume!r}')
     folder = Path(output_dir)

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MASK_SUFFIXES = ("_mask.nii.gz", "_mask.png")
+"""How the names of masks end, behind the name of the film."""
+
 
 @dataclass(frozen=True)
 class FilmResult:
@@ -26,12 +29,12 @@ class FilmResult:
     @property
     def mask_nifti(self) -> Path:
         """Binary mask, 0/1, in the film's pixel grid."""
-        return self.output_dir / f"{self.name}_mask.nii.gz"
+        return self.output_dir / f"{self.name}{MASK_SUFFIXES[0]}"
 
     @property
     def mask_png(self) -> Path:
         """Binary mask, 0/255, of the film's size."""
-        return self.output_dir / f"{self.name}_mask.png"
+        return self.output_dir / f"{self.name}{MASK_SUFFIXES[1]}"
 
     @property
     def centres(self) -> Path:
@@ -60,6 +63,8 @@ class FilmResult:
         affine: NDArray[np.floating],
         centres: Sequence[Mapping[str, Any]],
         run_id: str,
+        spacing_known: bool = True,
+        film_name: str | None = None,
         **extra: Any,
     ) -> None:
         """Write the files, each whole or not at all, the JSON last.
@@ -70,16 +75,18 @@ class FilmResult:
             affine: the film's affine, (3, 3).
             centres: one record a vertebra; see docs/outputs.md.
             run_id: identity of the run's settings, see `run_identity`.
+            spacing_known: False marks the unit of the NIfTI's spacing as unknown.
+            film_name: what the JSON calls the film; the name of its file when None.
             extra: further entries of the JSON.
         """
         from cmnet_monai.io import atomic_write, write_mask_png, write_nifti
 
         self.output_dir.mkdir(parents=True, exist_ok=True)
         self.centres.unlink(missing_ok=True)
-        write_nifti(self.mask_nifti, mask_xy, affine)
+        write_nifti(self.mask_nifti, mask_xy, affine, spacing_known=spacing_known)
         write_mask_png(self.mask_png, mask_xy)
         record = {
-            "film": Path(film).name,
+            "film": Path(film).name if film_name is None else film_name,
             "film_fingerprint": film_fingerprint(film),
             "size_xy_px": [int(n) for n in mask_xy.shape],
             **extra,

@@ -27,6 +27,7 @@ class SaveFilmResultd(MapTransform):
         run_id: identity of the run's settings (`run_identity`); a later run skips films that carry its own.
         centres_key: key of the centres' records.
         image_key: the film; its metadata say what its spacing is.
+        anonymous: leave the film's name out of the JSON; the run's manifest alone tells which film it was.
         allow_missing_keys: do not raise where a key is missing.
     """
 
@@ -37,6 +38,7 @@ class SaveFilmResultd(MapTransform):
         run_id: str = "",
         centres_key: str = "centres",
         image_key: str = "image",
+        anonymous: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -44,6 +46,7 @@ class SaveFilmResultd(MapTransform):
         self.run_id = run_id
         self.centres_key = centres_key
         self.image_key = image_key
+        self.anonymous = anonymous
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the files and return the item as it is."""
@@ -51,6 +54,7 @@ class SaveFilmResultd(MapTransform):
             mask = data[key]
             result = FilmResult(self.output_dir, str(data["name"]))
             image = data.get(self.image_key)
+            spacing = _spacing(image.meta if isinstance(image, MetaTensor) else {})
             affine = np.asarray(mask.affine, dtype=np.float64) if isinstance(mask, MetaTensor) else np.eye(3)
             result.write(
                 film=data["path"],
@@ -58,7 +62,9 @@ class SaveFilmResultd(MapTransform):
                 affine=affine,
                 centres=data.get(self.centres_key, []),
                 run_id=self.run_id,
-                **_spacing(image.meta if isinstance(image, MetaTensor) else {}),
+                film_name=result.name if self.anonymous else None,
+                spacing_known=spacing[META_SPACING] is not None,
+                **spacing,
             )
         return dict(data)
 

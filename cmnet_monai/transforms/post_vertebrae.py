@@ -21,8 +21,8 @@ class SelectVertebrae(Transform):
     """Reduce probability maps to the vertebra map of chosen levels.
 
     The maps are read (`cmnet_monai.vertebrae.read_maps`); each pixel belongs to its nearest body, and pixels of
-    bodies of other levels become 0. What is left are probabilities, so that a mask thresholded after the inverse
-    resize keeps its sub-pixel border.
+    bodies of other levels become 0, as does what the reading dropped: specks, and what is S1 rather. What is left are
+    probabilities, so that a mask thresholded after the inverse resize keeps its sub-pixel border.
 
     Args:
         levels: names of the levels to keep; None keeps every body.
@@ -47,7 +47,8 @@ class SelectVertebrae(Transform):
         """
         array = convert_to_numpy(maps)
         reading = read_maps(array, self.threshold, self.centre_threshold)
-        vertebra = np.where(self._territory(reading), array[VERTEBRA_CHANNEL], 0).astype(np.float32)
+        dropped = (array[VERTEBRA_CHANNEL] >= self.threshold) & (reading.label_map == 0)
+        vertebra = np.where(self._territory(reading) & ~dropped, array[VERTEBRA_CHANNEL], 0).astype(np.float32)
         return convert_to_dst_type(vertebra[None], maps, dtype=torch.float32)[0], reading
 
     def _territory(self, reading: VertebraReading) -> np.ndarray:

@@ -1,0 +1,66 @@
+"""Training that is killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+EPOCHS = 6
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As in the subprocesses: the number of threads decides the order of sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_killed_training_ends_as_if_it_had_not_been(
+    workflow: Callable, dataset: Path, tiny: tuple[str, ...], repository: Path, environment: dict, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    config = ("--config_file", "bundle/configs/train.json", "--bundle_root", "bundle", "--dataset_dir", str(dataset))
+    options = ("--output_dir", str(folder), *tiny, "--max_epochs", str(EPOCHS), "--learning_rate", "0.001")
+    command = [sys.executable, "-m", "monai.bundle", "run", *config, *options, "--device", "cpu"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=repository, env=environment, **quiet)
+    while not (folder / "last.pt").is_file():
+        assert process.poll() is None, "the process ended before it could be killed"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    at_kill = torch.load(folder / "last.pt", weights_only=True)
+    assert 1 <= at_kill["epoch"] < EPOCHS
+
+    done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, timeout=600)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-4000:]
+    assert f"after epoch {at_kill['epoch']} " in output
+    resumed = torch.load(folder / "last.pt", weights_only=True)
+    assert resumed["epoch"] == EPOCHS
+    assert resumed["best_metric"] >= at_kill["best_metric"]
+    assert not (tmp_path / "killed.1").exists()
+
+    settings = {"num_workers": 0, "spatial_size": [64, 128], "base_channels": 8, "learning_rate": 0.001}
+    through = tmp_path / "through"
+    made = workflow(
+        ["train"], dataset_dir=str(dataset), output_dir=str(through), max_epochs=EPOCHS, batch_size=2, **settings
+    )
+    made.run()
+    made.finalize()
+    expected = torch.load(through / "last.pt", weights_only=True)
+    assert resumed["best_metric"] == expected["best_metric"] and resumed["best_epoch"] == expected["best_epoch"]
+    for name, value in expected["network"].items():
+        assert torch.equal(resumed["network"][name], value), name
+    best, best_expected = (torch.load(f / "best.pt", weights_only=True) for f in (folder, through))
+    assert all(torch.equal(best[name], value) for name, value in best_expected.items())

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from ignite.engine import Engine
+from torch import nn
+
+from cmnet_monai.engines import (
+    TrainingCheckpoint,
+    load_weights,
+    pack_checkpoint,
+    read_checkpoint,
+    save_weights,
+    with_precision,
+)
+
+EPOCHS = 6
+
+
+class Evaluator:
+    """Stands for a MONAI evaluator: a state with the metric of the last validation."""
+
+    def __init__(self) -> None:
+        self.state = SimpleNamespace(metrics={}, key_metric_name="val_dice", best_metric=-1, best_metric_epoch=-1)
+
+
+class Run:
+    """A small training run with dropout, Adam and a schedule, whose validation gives a listed metric."""
+
+    def __init__(self, folder: Path, metrics: list[float | None], stop_after: int = EPOCHS) -> None:
+        torch.manual_seed(1)
+        self.network = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.1)
+        self.schedule = torch.optim.lr_scheduler.StepLR(self.optimizer, 2, 0.5)
+        self.evaluator = Evaluator()
+        self.epochs: list[int] = []
+
+        def step(engine: Engine, batch: torch.Tensor) -> None:
+            self.optimizer.zero_grad()
+            self.network(batch).square().mean().backward()
+            self.optimizer.step()
+
+        def end(engine: Engine) -> None:
+            self.epochs.append(engine.state.epoch)
+            self.schedule.step()
+            metric = metrics[engine.state.epoch - 1]
+            if metric is not None:
+                self.evaluator.state.metrics = {"val_dice": metric}
+
+        self.engine = Engine(step)
+        from ignite.engine import Events
+
+        self.engine.add_event_handler(Events.EPOCH_COMPLETED, end)
+        self.checkpoint = TrainingCheckpoint(folder, self.network, self.optimizer, self.schedule, self.evaluator)
+        self.checkpoint.attach(self.engine)
+        batches = torch.arange(24.0).reshape(4, 2, 3)
+        self.engine.add_event_handler(Events.EPOCH_COMPLETED(once=stop_after), lambda engine: engine.terminate())
+        self.engine.run(batches, max_epochs=EPOCHS, epoch_length=4)
+
+
+RISING = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+
+
+@pytest.mark.parametrize("broken_off", [1, 3, 5])
+def test_resumed_run_ends_with_the_weights_of_one_that_was_not_broken_off(tmp_path: Path, broken_off: int) -> None:
+    through = Run(tmp_path / "through", RISING)
+    Run(tmp_path / "parts", RISING, stop_after=broken_off)
+    resumed = Run(tmp_path / "parts", RISING)
+    assert resumed.epochs == list(range(broken_off + 1, EPOCHS + 1))
+    for name, value in through.network.state_dict().items():
+        assert torch.equal(resumed.network.state_dict()[name], value), name
+    assert resumed.optimizer.param_groups[0]["lr"] == through.optimizer.param_groups[0]["lr"] == 0.1 / 8
+    last, expected = (read_checkpoint(tmp_path / run / "last.pt") for run in ("parts", "through"))
+    assert last["epoch"] == EPOCHS and torch.equal(last["random_state"], expected["random_state"])
+
+
+def test_finished_run_does_nothing_more(tmp_path: Path) -> None:
+    Run(tmp_path, RISING)
+    stamp = (tmp_path / "last.pt").stat().st_mtime_ns
+    assert Run(tmp_path, RISING).epochs == []
+    assert (tmp_path / "last.pt").stat().st_mtime_ns == stamp
+
+
+def best_epoch(folder: Path) -> int:
+    return read_checkpoint(folder / "last.pt")["best_epoch"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "best"),
+    [
+        ([0.1, 0.5, 0.3, 0.5, 0.2, 0.4], 2),
+        ([0.1, None, 0.3, None, 0.2, None], 3),
+        ([None, None, 0.0, None, None, None], 3),
+        ([-0.5, -0.2, -0.3, -0.9, -0.4, -0.6], 2),
+        ([math.nan, 0.4, math.nan, 0.3, math.nan, math.nan], 2),
+    ],
+)
+def test_best_weights_are_those_of_the_highest_metric(tmp_path: Path, metrics: list, best: int) -> None:
+    Run(tmp_path / "to_best", metrics, stop_after=best)
+    Run(tmp_path / "all", metrics)
+    assert best_epoch(tmp_path / "all") == best
+    kept, then = read_checkpoint(tmp_path / "all" / "best.pt"), read_checkpoint(tmp_path / "to_best" / "last.pt")
+    assert all(torch.equal(kept[name], value) for name, value in then["network"].items())
+
+
+def test_resumed_run_does_not_replace_better_weights(tmp_path: Path) -> None:
+    Run(tmp_path, [0.1, 0.9, 0, 0, 0, 0], stop_after=2)
+    before = (tmp_path / "best.pt").read_bytes()
+    resumed = Run(tmp_path, [0, 0, 0.5, 0.7, 0.8, 0.9])
+    assert (tmp_path / "best.pt").read_bytes() == before
+    assert (best_epoch(tmp_path), resumed.evaluator.state.best_metric) == (2, 0.9)
+
+
+def test_checkpoint_holds_tensors_and_plain_values_only(tmp_path: Path) -> None:
+    Run(tmp_path, RISING, stop_after=1)
+    assert {file.name for file in tmp_path.iterdir()} == {"last.pt", "best.pt"}
+    torch.load(tmp_path / "last.pt", weights_only=True)
+    assert set(torch.load(tmp_path / "best.pt", weights_only=True)) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+def test_without_an_evaluator_the_last_epoch_is_the_best(tmp_path: Path) -> None:
+    network = nn.Linear(1, 1)
+    checkpoint = TrainingCheckpoint(tmp_path, network, torch.optim.SGD(network.parameters(), 0.1))
+    engine = Engine(lambda engine, batch: network.weight.data.add_(1))
+    checkpoint.attach(engine)
+    engine.run([0], max_epochs=2)
+    assert torch.equal(read_checkpoint(tmp_path / "best.pt")["weight"], network.weight.data)
+    assert best_epoch(tmp_path) == 2
+
+
+def test_weights_of_a_wrapped_network_fit_the_bare_one(tmp_path: Path) -> None:
+    network = nn.Conv2d(1, 2, 3)
+    save_weights(with_precision(network, "bf16"), tmp_path / "w.pt")
+    other = nn.Conv2d(1, 2, 3)
+    load_weights(other, tmp_path / "w.pt")
+    assert torch.equal(other.weight, network.weight)
+
+
+def test_packed_weights_are_flat_half_precision_and_load_as_floats(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    torch.save({"network": network.state_dict(), "epoch": 3}, tmp_path / "last.pt")
+    size = pack_checkpoint(tmp_path / "last.pt", tmp_path / "deep" / "model.pt")
+    assert size == (tmp_path / "deep" / "model.pt").stat().st_size
+    packed = read_checkpoint(tmp_path / "deep" / "model.pt")
+    assert packed["0.weight"].dtype == torch.float16 and packed["1.num_batches_tracked"].dtype == torch.int64
+    other = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    load_weights(other, tmp_path / "deep" / "model.pt")
+    assert other[0].weight.dtype == torch.float32
+    # Half precision has 11 significant bits.
+    torch.testing.assert_close(other[0].weight, network[0].weight, rtol=2**-11, atol=1e-7)
+
+
+def test_no_path_leaves_the_network_as_it_is() -> None:
+    network = nn.Linear(2, 2)
+    before = network.weight.clone()
+    load_weights(network, "")
+    assert torch.equal(network.weight, before)
+
+
+def test_missing_damaged_and_foreign_weights_are_named(tmp_path: Path) -> None:
+    network = nn.Linear(2, 2)
+    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
+        load_weights(network, tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("these are no weights")
+    (tmp_path / "empty.pt").write_bytes(b"")
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "whole.pt")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:-300])
+    torch.save([1, 2], tmp_path / "list.pt")
+    torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "other.pt")
+    for name in ("text", "empty", "cut", "list", "other"):
+        with pytest.raises(ValueError, match=rf"{name}\.pt"):
+            load_weights(network, tmp_path / f"{name}.pt")
+    for name in ("text", "list"):
+        with pytest.raises(ValueError, match=rf"{name}\.pt"):
+            pack_checkpoint(tmp_path / f"{name}.pt", tmp_path / "out.pt")
+    assert not (tmp_path / "out.pt").exists()
