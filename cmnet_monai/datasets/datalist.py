@@ -26,7 +26,8 @@ def read_datalist(dataset_dir: str | Path, section: str | Sequence[str]) -> list
     """Items of a datalist, with absolute paths.
 
     Args:
-        dataset_dir: a folder with ``datalist.json``, or a datalist file; its paths are relative to its folder.
+        dataset_dir: a folder with ``datalist.json``, or a datalist file; its paths are relative to its folder. Or a
+            folder of ``images`` and ``labels`` whose files have the same stems: all of them are the section ``test``.
         section: name of the section (``training``, ``validation``, ``test``); of several, the first that has items.
     Returns:
         The items: ``image``, ``label`` and what else they carry.
@@ -35,15 +36,24 @@ def read_datalist(dataset_dir: str | Path, section: str | Sequence[str]) -> list
         ValueError: it is not JSON, or has no items in the section.
     """
     file = Path(dataset_dir)
+    sections = [section] if isinstance(section, str) else list(section)
+    if "test" in sections and file.is_dir() and not (file / DATALIST_NAME).is_file() and (pairs := _pairs(file)):
+        return pairs
     file = file / DATALIST_NAME if file.is_dir() else file
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no datalist; make one, or try `cmnet-monai synthesize {Path(dataset_dir)}`")
     content = _load(file)
-    sections = [section] if isinstance(section, str) else list(section)
     for name in sections:
         if content.get(name):
             return [_absolute(item, file.parent) for item in content[name]]
     raise ValueError(f"{file}: no films in {' or '.join(sections)}; it has {', '.join(content) or 'no sections'}")
+
+
+def _pairs(folder: Path) -> list[dict[str, Any]]:
+    """Films in ``images`` with the label maps of the same stem in ``labels``."""
+    labels = {file.name.split(".")[0]: file for file in (folder / "labels").glob("*") if file.is_file()}
+    films = sorted(file for file in (folder / "images").glob("*") if file.name.split(".")[0] in labels)
+    return [{"image": str(f.resolve()), "label": str(labels[f.name.split(".")[0]].resolve())} for f in films]
 
 
 def _load(file: Path) -> dict[str, Any]:

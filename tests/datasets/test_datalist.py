@@ -116,3 +116,16 @@ def test_anonymous_names_hide_the_films_names(tmp_path: Path) -> None:
     touch(tmp_path, "Doe_Jane.dcm", "Roe.dcm")
     names = [item["name"] for item in film_items(tmp_path, anonymous_names=True)]
     assert len(set(names)) == 2 and all(set(name) <= set("0123456789abcdef") for name in names)
+
+
+def test_folder_of_images_and_labels_is_a_test_section(tmp_path: Path) -> None:
+    for name in ("images/b.png", "images/a.dcm", "images/unlabelled.png", "labels/a.nii.gz", "labels/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    items = read_datalist(tmp_path, ["test", "validation"])
+    assert [(Path(i["image"]).name, Path(i["label"]).name) for i in items] == [
+        ("a.dcm", "a.nii.gz"),
+        ("b.png", "b.png"),
+    ]
+    with pytest.raises(FileNotFoundError, match="no datalist"):
+        read_datalist(tmp_path, "training")
