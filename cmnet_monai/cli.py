@@ -20,7 +20,9 @@ app = typer.Typer(
 )
 
 
-def _fail(error: Exception) -> NoReturn:
+def _fail(error: BaseException) -> NoReturn:
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:  # MONAI wraps whatever a config raises
+        error = error.__cause__
     typer.echo(f"cmnet-monai: {error}", err=True)
     raise typer.Exit(1)
 

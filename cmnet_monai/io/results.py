@@ -52,9 +52,12 @@ class FilmResult:
             return False
         try:
             record = json.loads(self.centres.read_text(encoding="utf-8"))
+            fingerprint = film_fingerprint(film)
         except (ValueError, OSError):
             return False
-        return record.get("run") == run_id and record.get("film_fingerprint") == film_fingerprint(film)
+        if not isinstance(record, dict):
+            return False
+        return record.get("run") == run_id and record.get("film_fingerprint") == fingerprint
 
     def write(
         self,

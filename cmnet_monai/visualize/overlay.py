@@ -62,6 +62,6 @@ def save_overlay(
         )
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
-    figure.text(0.5, 0.98, title, color="white", ha="center", va="center", fontsize=9)
+    figure.text(0.5, 0.98, title, color="white", ha="center", va="center", fontsize=9, parse_math=False)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, facecolor="black")

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ignite.engine import Engine
+
+from cmnet_monai.datasets import FailedFilm
+from cmnet_monai.engines import FilmEvents, RunManifest, pending_films, versions
+from cmnet_monai.io.results import FilmResult
+
+KEPT = "kept from an earlier run"
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> list[dict[str, str]]:
+    items = []
+    for name in ("one", "two", "three"):
+        path = tmp_path / f"{name}.dcm"
+        path.write_bytes(b"film " + name.encode())
+        items.append({"image": str(path), "path": str(path), "name": name})
+    return items
+
+
+def leave_result(folder: Path, film: dict[str, str], run_id: str) -> None:
+    FilmResult(folder, film["name"]).write(film["path"], np.ones((2, 3), np.uint8), np.eye(3), [], run_id)
+
+
+def run(folder: Path, films: list[dict], pending: list[dict], failing: str = "", breaking: str = "") -> dict[str, Any]:
+    """Follow a made-up engine that handles one pending film after another."""
+
+    def step(engine: Engine, film: dict[str, str]) -> None:
+        engine.state.batch = [film]
+        if film["name"] == breaking:
+            raise MemoryError("the machine is too small")
+        if film["name"] == failing:
+            engine.state.batch = []
+            engine.state.failed_film = FailedFilm(film["name"], film["path"], "it is cut short", "Copy it again")
+            engine.fire_event(FilmEvents.FILM_FAILED)
+
+    engine = Engine(step)
+    engine.register_events(*FilmEvents)
+    weights = {"file": "model.pt", "sha256": "0" * 64}
+    RunManifest(folder, films, pending, {"threshold": 0.5}, weights, "run1").attach(engine)
+    try:
+        engine.run(pending, epoch_length=len(pending))
+    finally:
+        manifest = json.loads((folder / "manifest.json").read_text())
+    return manifest
+
+
+def statuses(manifest: dict[str, Any]) -> dict[str, str]:
+    return {name: film["status"] for name, film in manifest["films"].items()}
+
+
+def test_each_film_has_its_status(films: list[dict], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "cmnet_monai")
+    manifest = run(tmp_path / "out", films, films[1:], failing="two")
+    assert statuses(manifest) == {"one": KEPT, "two": "failed", "three": "done"}
+    assert manifest["counts"] == {"done": 1, KEPT: 1, "failed": 1, "pending": 0}
+    assert manifest["films"]["two"]["reason"] == "it is cut short"
+    assert manifest["films"]["two"]["remedy"] == "Copy it again"
+    assert manifest["films"]["three"]["outputs"] == ["three_mask.nii.gz", "three_mask.png", "three_centres.json"]
+    assert manifest["films"]["three"]["film"] == films[2]["path"]
+    assert (manifest["run"], manifest["settings"]) == ("run1", {"threshold": 0.5})
+    assert manifest["started"] <= manifest["finished"] != ""
+    assert "two.dcm: it is cut short. Copy it again" in caplog.text
+    assert "1 films done, 1 kept from before, 1 failed" in caplog.text
+
+
+def test_run_that_breaks_off_leaves_what_was_done(films: list[dict], tmp_path: Path) -> None:
+    with pytest.raises(MemoryError, match="too small"):
+        run(tmp_path, films, films, breaking="two")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert statuses(manifest) == {"one": "done", "two": "pending", "three": "pending"}
+    assert manifest["finished"] == ""
+
+
+def test_pending_are_films_without_a_result_of_this_run(films: list[dict], tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    assert pending_films(films, folder, "run1") == films
+    leave_result(folder, films[0], "run1")
+    leave_result(folder, films[1], "run2")
+    assert [film["name"] for film in pending_films(films, folder, "run1")] == ["two", "three"]
+    Path(films[0]["path"]).write_bytes(b"another film")
+    assert len(pending_films(films, folder, "run1")) == 3
+
+
+def test_vanished_film_is_pending_so_that_the_run_names_it(films: list[dict], tmp_path: Path) -> None:
+    leave_result(tmp_path / "out", films[0], "run1")
+    Path(films[0]["path"]).unlink()
+    assert pending_films(films, tmp_path / "out", "run1") == films
+
+
+def test_versions_name_what_a_result_depends_on() -> None:
+    import torch
+
+    found = versions()
+    assert found["torch"] == torch.__version__ and found["python"].startswith("3.")
+    assert "not installed" not in found.values()

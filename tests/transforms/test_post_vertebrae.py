@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from cmnet_monai.transforms import ResizeWithPad, SelectVertebrae, SelectVertebraed
+from cmnet_monai.transforms.post_vertebrae import grid_to_film
+
+WIDTH, STEP, HIGH = 70, 36, 26
+
+
+def spine(bodies: int = 7, gap: int = STEP - HIGH) -> np.ndarray:
+    """Probability maps (3, x, y): `bodies` boxes, 24 wide and 26 high, from top to bottom, then S1."""
+    step = HIGH + gap
+    maps = np.zeros((3, WIDTH, step * (bodies + 1) + 20), np.float32)
+    for i in range(bodies):
+        top = 9 + step * i
+        maps[0, 28:33, top + 11 : top + 16] = 0.9
+        maps[1, 18:42, top : top + HIGH] = 0.8
+    maps[2, 18:42, 9 + step * bodies : 9 + step * bodies + HIGH] = 0.9
+    return maps
+
+
+def box(i: int) -> tuple[slice, slice]:
+    return slice(18, 42), slice(9 + STEP * i, 9 + STEP * i + HIGH)
+
+
+def test_lumbar_bodies_stay_and_thoracic_ones_go() -> None:
+    maps = spine()
+    selected, reading = SelectVertebrae()(maps)
+    assert selected.shape == (1, *maps.shape[1:])
+    expected = np.zeros(maps.shape[1:], np.float32)
+    for i in range(2, 7):
+        expected[box(i)] = 0.8
+    np.testing.assert_array_equal(selected[0], expected)
+    assert [body.level for body in reading.bodies] == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
+
+
+def test_chosen_levels_or_all() -> None:
+    maps = spine()
+    only, _ = SelectVertebrae(levels=["L3"])(maps)
+    assert only[0][box(4)].min() == pytest.approx(0.8) and (only > 0).sum() == 24 * HIGH
+    every, _ = SelectVertebrae(levels=None)(maps)
+    np.testing.assert_array_equal(every[0], maps[1])
+
+
+def test_probabilities_around_a_body_stay_so_that_its_border_is_sub_pixel() -> None:
+    maps = spine()
+    left, top, bottom = 17, 9 + STEP * 3 - 1, 9 + STEP * 3 + HIGH
+    maps[1, left, top + 1 : bottom] = 0.4
+    maps[1, 18:42, 9 + STEP - 1] = 0.4  # T12's, not to be kept
+    selected, _ = SelectVertebrae()(maps)
+    assert (selected[0, left, top + 1 : bottom] == np.float32(0.4)).all()
+    assert selected[0, 18:42, 9 + STEP - 1].max() == 0
+
+
+def test_sacrum_taken_for_a_vertebra_too_is_not_exported() -> None:
+    maps = spine()
+    maps[1][maps[2] > 0] = 0.7
+    selected, _ = SelectVertebrae()(maps)
+    assert selected[0][maps[2] > 0].max() == 0
+    assert (selected > 0).sum() == 5 * 24 * HIGH
+
+
+def test_sacrum_touching_l5_is_cut_off_at_its_border() -> None:
+    maps = spine(gap=0)
+    maps[1][maps[2] > 0] = 0.7
+    selected, reading = SelectVertebrae()(maps)
+    assert reading.bodies[-1].level == "L5"
+    assert selected[0][maps[2] > 0].max() == 0
+    assert selected[0, 18:42, 9 + HIGH * 6 : 9 + HIGH * 7].min() == pytest.approx(0.8)
+
+
+def test_specks_and_bodies_below_the_sacrum_are_not_exported() -> None:
+    maps = spine()
+    maps[1, 5:9, 150:155] = 0.9  # 20 px
+    maps[1, 18:42, -10:] = 0.9  # below S1
+    selected, _ = SelectVertebrae()(maps)
+    assert (selected > 0).sum() == 5 * 24 * HIGH
+
+
+def test_nothing_found_gives_an_empty_map() -> None:
+    selected, reading = SelectVertebrae()(np.full((3, 40, 50), 0.4, np.float32))
+    assert reading.bodies == () and selected.shape == (1, 40, 50) and not selected.any()
+
+
+def test_two_channels_take_the_lowest_body_for_l5() -> None:
+    selected, reading = SelectVertebrae()(torch.from_numpy(spine(5)[:2]))
+    assert isinstance(selected, torch.Tensor) and selected.dtype == torch.float32
+    assert int((selected > 0).sum()) == 5 * 24 * HIGH
+    assert {body.evidence for body in reading.bodies} == {"lowest body taken for L5"}
+
+
+def film_on_grid(size: tuple[int, int], grid: tuple[int, int]) -> MetaTensor:
+    """A film (1, x, y) with anisotropic spacing, resized to the grid as the pipeline does it."""
+    affine = torch.diag(torch.tensor([-0.2, -0.3, 1.0], dtype=torch.float64))
+    film = MetaTensor(torch.rand(1, *size), affine=affine, meta={"original_affine": affine.numpy()})
+    return ResizeWithPad(grid)(film)
+
+
+@pytest.mark.parametrize("size", [(141, 560), (70, 272), (333, 401)])
+def test_centres_are_in_pixels_of_the_film(size: tuple[int, int]) -> None:
+    maps = spine(6)
+    grid = maps.shape[1:]
+    image = film_on_grid(size, grid)
+    scale = min(grid[0] / size[0], grid[1] / size[1])
+    data = SelectVertebraed("pred", points_key="points")({"pred": MetaTensor(torch.from_numpy(maps)), "image": image})
+    assert [centre["level"] for centre in data["centres"]] == ["L1", "L2", "L3", "L4", "L5"]
+    assert [centre["label"] for centre in data["centres"]] == [20, 21, 22, 23, 24]
+    for i, centre in enumerate(data["centres"], start=1):
+        # Middle of the 5 x 5 peak, (30, top + 13); pixels of the grid are centred on the film with half-pixel rules.
+        expected = [
+            (at - (length - round_size(side * scale)) // 2 + 0.5) / round_size(side * scale) * side - 0.5
+            for at, length, side in zip((30.0, 9.0 + STEP * i + 13), grid, size)
+        ]
+        assert (centre["x_px"], centre["y_px"]) == pytest.approx(expected, abs=0.05 / scale)
+        assert 0 < centre["score"] <= 1 and centre["evidence"] == "counted from S1"
+    points = [(centre["x_px"], centre["y_px"]) for centre in data["centres"]]
+    np.testing.assert_allclose(data["points"], points, atol=1e-3)
+
+
+def round_size(value: float) -> int:
+    return max(1, round(value))
+
+
+def test_array_of_a_host_program_keeps_grid_coordinates() -> None:
+    data = SelectVertebraed("pred")({"pred": spine(6), "image": np.zeros((1, 70, 272))})
+    assert data["centres"][0]["x_px"] == pytest.approx(30, abs=0.01)
+    np.testing.assert_array_equal(grid_to_film(np.zeros((1, 2, 3))), np.eye(3))
+
+
+def test_no_body_gives_no_points() -> None:
+    data = SelectVertebraed("pred", points_key="points")({"pred": np.zeros((3, 40, 50), np.float32)})
+    assert data["centres"] == [] and data["points"].shape == (0, 2)
+
+
+def test_missing_key_is_an_error_unless_allowed() -> None:
+    with pytest.raises(KeyError):
+        SelectVertebraed("pred")({"image": 0})
+    assert SelectVertebraed("pred", allow_missing_keys=True)({"image": 0}) == {"image": 0}
