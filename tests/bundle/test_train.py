@@ -86,6 +86,26 @@ def test_evaluation_measures_the_test_film_on_its_own_grid(
     assert float(summary["test_dice"]) == pytest.approx(dice, abs=1e-4)  # the file has four or more decimals
 
 
+@pytest.mark.parametrize(
+    ("configs", "settings", "channels"),
+    [
+        (["train"], {"label_protocol": "lumbar", "val_interval": 2, "flip_axes": [0, 1]}, 2),
+        (["train", "train_shipped"], {"crop_size": [40, 72], "augmentation_strength": 0.5}, 3),
+    ],
+)
+def test_other_settings_train_too(
+    configs: list[str], settings: dict, channels: int, workflow: Callable, dataset: Path, tmp_path: Path
+) -> None:
+    small = {"spatial_size": [64, 128], "base_channels": 8, "batch_size": 2, "num_workers": 0, "max_epochs": 2}
+    made = workflow(configs, dataset_dir=str(dataset), output_dir=str(tmp_path / "run"), **small, **settings)
+    made.run()
+    made.finalize()
+    last = read_checkpoint(tmp_path / "run")
+    CMNet(base_channels=8, s1_channel=channels == 3).load_state_dict(last["network"])
+    assert last["epoch"] == 2 and last["best_metric"] is not None
+    assert all(torch.isfinite(value).all() for value in last["network"].values())
+
+
 def test_two_processes_train_and_evaluate(
     monai_bundle: Callable[..., str], dataset: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def test_resumed_run_ends_with_the_weights_of_one_that_was_not_broken_off(tmp_pa
     Run(tmp_path / "parts", RISING, stop_after=broken_off)
     resumed = Run(tmp_path / "parts", RISING)
     assert resumed.epochs == list(range(broken_off + 1, EPOCHS + 1))
+    assert resumed.engine.state.iteration == through.engine.state.iteration == 4 * EPOCHS
     for name, value in through.network.state_dict().items():
         assert torch.equal(resumed.network.state_dict()[name], value), name
     assert resumed.optimizer.param_groups[0]["lr"] == through.optimizer.param_groups[0]["lr"] == 0.1 / 8
