@@ -23,7 +23,7 @@ from cmnet_monai.engines.handlers import (
 )
 from cmnet_monai.engines.manifest import RunManifest, pending_films, versions
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
-from cmnet_monai.engines.runs import prepare_run
+from cmnet_monai.engines.runs import as_switch, prepare_run
 
 __all__ = [
     "AutocastNetwork",
@@ -34,6 +34,7 @@ __all__ = [
     "OnMainProcess",
     "RunManifest",
     "TrainingCheckpoint",
+    "as_switch",
     "default_device",
     "distributed_device",
     "distributed_network",

@@ -22,6 +22,18 @@ FREE_SETTINGS = frozenset({"max_epochs", "val_interval", "num_workers", "cache_r
 """Settings that may change between the parts of one run."""
 
 
+def as_switch(value: bool | str, name: str = "a switch") -> bool:
+    """A setting that is on or off; MONAI's command line hands ``true`` and ``false`` on as words.
+
+    Raises:
+        ValueError: the value is neither.
+    """
+    switch = {"true": True, "false": False}.get(str(value).lower())
+    if switch is None:
+        raise ValueError(f"{name} is true or false; got {value!r}")
+    return switch
+
+
 def prepare_run(output_dir: str | Path, settings: Mapping[str, Any], resume: str | bool = "auto") -> Path:
     """Make the folder of a training run ready and save its settings there.
 
@@ -36,9 +48,8 @@ def prepare_run(output_dir: str | Path, settings: Mapping[str, Any], resume: str
     Raises:
         ValueError: `resume` is True and there is nothing to resume or its settings differ, or `resume` is no choice.
     """
-    resume = {"true": True, "false": False}.get(str(resume).lower(), resume)  # the command line hands on words
-    if resume not in (True, False, "auto"):
-        raise ValueError(f'resume is true, false or "auto"; got {resume!r}')
+    if resume != "auto":
+        resume = as_switch(resume, 'resume (true, false or "auto")')
     folder = Path(output_dir)
     if not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0:
         _prepare(folder, json.loads(json.dumps(dict(settings), default=str)), resume)

@@ -211,11 +211,17 @@ def test_anonymous_names_show_nothing_of_the_films_name(
     film = tmp_path / "Doe_Jane_1970.png"
     shutil.copy(mixed_folder / "c" / "picture.png", film)
     output = tmp_path / "out"
-    settings = {"ckpt_path": str(box_weights), "spatial_size": [64, 128], "anonymous_names": True}
+    settings = {"ckpt_path": str(box_weights), "spatial_size": [64, 128], "anonymous_names": "true"}
     infer(film, output, network_def=BrightIsVertebra(), **settings)
     files = [file for file in output.iterdir() if file.name != "manifest.json"]
     assert len(files) == 3
     assert not any("Jane" in file.name or b"Jane" in file.read_bytes() for file in files)
+
+
+def test_word_false_is_false(infer: Callable[..., dict], mixed_folder: Path, box_weights: Path, tmp_path: Path) -> None:
+    settings = {"ckpt_path": str(box_weights), "spatial_size": [64, 128], "anonymous_names": "false"}
+    manifest = infer(mixed_folder / "c" / "picture.png", tmp_path, network_def=BrightIsVertebra(), **settings)
+    assert list(manifest["films"]) == ["picture"]
 
 
 def test_missing_weights_are_named(infer: Callable[..., dict], mixed_folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmnet_monai.engines import prepare_run
+from cmnet_monai.engines import as_switch, prepare_run
 
 SETTINGS = {"learning_rate": 2e-5, "max_epochs": 10, "num_workers": 0, "spatial_size": (64, 128)}
 
@@ -93,3 +93,10 @@ def test_foreign_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run" / "thesis.tex").write_text("mine")
     prepare_run(tmp_path / "run", SETTINGS)
     assert (tmp_path / "run" / "thesis.tex").read_text() == "mine"
+
+
+def test_switches_are_words_or_values() -> None:
+    assert [as_switch(value) for value in (True, "true", "True", False, "false", "FALSE")] == [True] * 3 + [False] * 3
+    for value in ("yes", "", None, 1):
+        with pytest.raises(ValueError, match="anonymous_names is true or false"):
+            as_switch(value, "anonymous_names")
