@@ -55,7 +55,8 @@ class TrainingCheckpoint:
     At the start it restores ``last.pt`` if the folder holds one. After each epoch, behind the validation, it writes
     ``last.pt`` (network, optimizer, learning-rate schedule, epoch, random state, best metric) and, when the
     validation metric has risen, ``best.pt`` (a flat state_dict). The best metric is part of ``last.pt``, so a resumed
-    run never replaces better weights by worse ones. Files appear under their names only when they are whole.
+    run never replaces better weights by worse ones. Files appear under their names only when they are whole, and a
+    kill between the two is made good at the next start: ``best.pt`` is never ahead of ``last.pt``.
 
     MONAI's CheckpointSaver keeps neither the random state nor, after a resume, the best metric by default, and
     cannot write both files as one decision; hence this class.
@@ -100,6 +101,8 @@ class TrainingCheckpoint:
         if self.lr_scheduler is not None and state["lr_scheduler"] is not None:
             self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
+        if self.best_epoch == state["epoch"] and _is_main_process():  # killed, perhaps, before it was written
+            save_weights(self.network, self.folder / BEST_WEIGHTS)
         if self.evaluator is not None and self.best_metric is not None:
             self.evaluator.state.best_metric = self.best_metric
             self.evaluator.state.best_metric_epoch = self.best_epoch
@@ -113,12 +116,11 @@ class TrainingCheckpoint:
             logger.info("all %d epochs are done; raise --max_epochs to train on", state["epoch"])
 
     def save(self, engine: Engine) -> None:
-        """Write ``best.pt`` if the metric has risen, then ``last.pt``."""
-        if dist.is_available() and dist.is_initialized() and dist.get_rank() != 0:
+        """Write ``last.pt``, then ``best.pt`` if the metric has risen."""
+        if not _is_main_process():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self._improved(engine):
-            save_weights(self.network, self.folder / BEST_WEIGHTS)
+        improved = self._improved(engine)
         state = {
             "network": bare(self.network).state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -131,6 +133,8 @@ class TrainingCheckpoint:
         }
         with atomic_write(self.folder / LAST_CHECKPOINT) as temporary:
             torch.save(state, temporary)
+        if improved:
+            save_weights(self.network, self.folder / BEST_WEIGHTS)
 
     def _improved(self, engine: Engine) -> bool:
         if self.evaluator is None:
@@ -144,6 +148,10 @@ class TrainingCheckpoint:
             return False
         self.best_metric, self.best_epoch = float(metric), engine.state.epoch
         return True
+
+
+def _is_main_process() -> bool:
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from torch import nn
 
 from cmnet_monai.engines import (
@@ -17,6 +17,7 @@ from cmnet_monai.engines import (
     save_weights,
     with_precision,
 )
+from cmnet_monai.io import atomic_write
 
 EPOCHS = 6
 
@@ -52,8 +53,6 @@ class Run:
                 self.evaluator.state.metrics = {"val_dice": metric}
 
         self.engine = Engine(step)
-        from ignite.engine import Events
-
         self.engine.add_event_handler(Events.EPOCH_COMPLETED, end)
         self.checkpoint = TrainingCheckpoint(folder, self.network, self.optimizer, self.schedule, self.evaluator)
         self.checkpoint.attach(self.engine)
@@ -110,10 +109,34 @@ def test_best_weights_are_those_of_the_highest_metric(tmp_path: Path, metrics: l
 
 def test_resumed_run_does_not_replace_better_weights(tmp_path: Path) -> None:
     Run(tmp_path, [0.1, 0.9, 0, 0, 0, 0], stop_after=2)
-    before = (tmp_path / "best.pt").read_bytes()
+    before = read_checkpoint(tmp_path / "best.pt")
     resumed = Run(tmp_path, [0, 0, 0.5, 0.7, 0.8, 0.9])
-    assert (tmp_path / "best.pt").read_bytes() == before
+    after = read_checkpoint(tmp_path / "best.pt")
+    assert all(torch.equal(after[name], value) for name, value in before.items())
     assert (best_epoch(tmp_path), resumed.evaluator.state.best_metric) == (2, 0.9)
+
+
+def test_kill_between_the_two_files_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Run(tmp_path, RISING, stop_after=2)
+    written: list[str] = []
+
+    def killed_at_second_file(path: Path) -> object:
+        written.append(Path(path).name)
+        if len(written) == 3:  # best.pt of epoch 2 is made good at the start, then come last.pt and best.pt of epoch 3
+            raise KeyboardInterrupt
+        return atomic_write(path)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("cmnet_monai.engines.checkpoints.atomic_write", killed_at_second_file)
+        Run(tmp_path, RISING)
+    assert written == ["best.pt", "last.pt", "best.pt"]
+    last, best = (read_checkpoint(tmp_path / name) for name in ("last.pt", "best.pt"))
+    assert last["epoch"] == last["best_epoch"] == 3
+    assert not torch.equal(best["0.weight"], last["network"]["0.weight"])
+
+    Run(tmp_path, [0.0] * EPOCHS)  # nothing better comes
+    best = read_checkpoint(tmp_path / "best.pt")
+    assert all(torch.equal(best[name], value) for name, value in last["network"].items())
 
 
 def test_checkpoint_holds_tensors_and_plain_values_only(tmp_path: Path) -> None:
