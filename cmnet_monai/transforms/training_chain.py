@@ -27,13 +27,15 @@ from cmnet_monai.transforms.prompts import RandCentrePromptd
 from cmnet_monai.transforms.rand_film import RandCollimationd, RandDiscsd, RandLocalContrastd, WithinFilm
 from cmnet_monai.transforms.rand_similarity import RandSimilarityd
 from cmnet_monai.transforms.resize import ResizeWithPadd
+from cmnet_monai.transforms.same_grid import SameGridd
 from cmnet_monai.transforms.targets import TargetFromLabeld
 
 
 def load_film(reader: str | None = "cmnet_monai.io.RadiographReader", with_label: bool = True) -> list[Transform]:
     """Read "image" and "label" as (1, x, y). ``reader`` is any reader of MONAI's LoadImaged."""
     keys = ["image", "label"] if with_label else ["image"]
-    return [LoadImaged(keys, reader=reader), EnsureChannelFirstd(keys)]
+    steps = [LoadImaged(keys, reader=reader), EnsureChannelFirstd(keys)]
+    return [*steps, SameGridd("label", refer_key="image")] if with_label else steps
 
 
 def prepare_film(spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE, with_label: bool = True) -> list[Transform]:
