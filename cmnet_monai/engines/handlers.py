@@ -53,6 +53,11 @@ class OnMainProcess:
             self.handler().attach(engine)
 
 
+def lower_is_better(current: float, best: float) -> bool:
+    """Compare losses: whether the current one is less than the best so far."""
+    return current < best
+
+
 def default_device() -> torch.device:
     """The first CUDA device, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

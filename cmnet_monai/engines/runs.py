@@ -66,7 +66,7 @@ def _prepare(folder: Path, settings: dict[str, Any], resume: str | bool) -> None
             raise ValueError(f"{folder}: no run to resume; leave --resume out to start one")
         if different:
             raise ValueError(f"{folder}: the run there has other settings ({', '.join(different)}); use the same ones")
-    elif found is not None and (resume is False or different or _finished(folder, found)):
+    elif found is not None and (resume is False or different or _finished(folder, settings)):
         _move_aside(folder)
     elif found is not None:
         logger.info("%s: resuming the run found there", folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -142,7 +143,7 @@ def _attempt(decoder: Any, dataset: Dataset, plugin: str, path: Path) -> tuple[n
 def _damaged(path: Path, error: Exception) -> FilmError:
     # Only these carry a text for people; pydicom puts one line per plugin below a heading.
     text = str(error).strip().splitlines()[-1:] if isinstance(error, (ValueError, RuntimeError)) else []
-    short = text[0].strip()[:160].rstrip(". ") if text else type(error).__name__
+    short = textwrap.shorten(text[0], 160, placeholder=" ...").rstrip(". ") if text else type(error).__name__
     return FilmError(path, f"the pixel data cannot be decoded ({short})", _AGAIN)
 
 

@@ -14,11 +14,9 @@ from monai.data.utils import to_affine_nd
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_numpy, convert_to_tensor
 
-from cmnet_monai.conventions import BODY_LABELS, LUMBAR_LABELS
+from cmnet_monai.conventions import BODY_LABELS, LUMBAR_LABELS, LUMBAR_PROTOCOL, VISIBLE_PROTOCOL
 
 UNKNOWN_LEVEL = 0
-LUMBAR_PROTOCOL = "lumbar"
-VISIBLE_PROTOCOL = "visible"
 PROTOCOL_LABELS: Mapping[str, tuple[int, ...]] = {LUMBAR_PROTOCOL: LUMBAR_LABELS, VISIBLE_PROTOCOL: BODY_LABELS}
 """Bodies that count as vertebra: L1-L5, or every thoracic and lumbar body."""
 

@@ -12,14 +12,8 @@ from monai.config.type_definitions import NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
-from cmnet_monai.conventions import S1_LABEL
-from cmnet_monai.transforms.centres import (
-    LUMBAR_PROTOCOL,
-    VISIBLE_PROTOCOL,
-    is_binary_mask,
-    labels_of_protocol,
-    whole_labels,
-)
+from cmnet_monai.conventions import LUMBAR_PROTOCOL, S1_LABEL, VISIBLE_PROTOCOL
+from cmnet_monai.transforms.centres import is_binary_mask, labels_of_protocol, whole_labels
 
 
 class TargetFromLabel(Transform):

@@ -19,8 +19,8 @@ from monai.transforms import (
     Transform,
 )
 
-from cmnet_monai.conventions import PAPER_SPATIAL_SIZE
-from cmnet_monai.transforms.centres import LUMBAR_PROTOCOL, CarryCentresd, CentresFromLabeld
+from cmnet_monai.conventions import LUMBAR_PROTOCOL, PAPER_SPATIAL_SIZE
+from cmnet_monai.transforms.centres import CarryCentresd, CentresFromLabeld
 from cmnet_monai.transforms.equalize import HistogramEqualized
 from cmnet_monai.transforms.heatmap import CentreHeatmapd
 from cmnet_monai.transforms.prompts import RandCentrePromptd
@@ -34,7 +34,7 @@ from cmnet_monai.transforms.targets import TargetFromLabeld
 def load_film(reader: str | None = "cmnet_monai.io.RadiographReader", with_label: bool = True) -> list[Transform]:
     """Read "image" and "label" as (1, x, y). ``reader`` is any reader of MONAI's LoadImaged."""
     keys = ["image", "label"] if with_label else ["image"]
-    steps = [LoadImaged(keys, reader=reader), EnsureChannelFirstd(keys)]
+    steps: list[Transform] = [LoadImaged(keys, reader=reader), EnsureChannelFirstd(keys)]
     return [*steps, SameGridd("label", refer_key="image")] if with_label else steps
 
 

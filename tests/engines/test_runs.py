@@ -58,9 +58,10 @@ def test_number_of_epochs_and_workers_may_change_between_parts(tmp_path: Path) -
     assert folders(tmp_path) == {"run"}
 
 
-def test_finished_run_goes_on_where_that_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resume", [True, "auto"])
+def test_finished_run_goes_on_with_more_epochs(tmp_path: Path, resume: bool | str) -> None:
     leave_run(tmp_path / "run", 10)
-    prepare_run(tmp_path / "run", {**SETTINGS, "max_epochs": 20}, resume=True)
+    prepare_run(tmp_path / "run", {**SETTINGS, "max_epochs": 20}, resume=resume)
     assert (tmp_path / "run" / "last.pt").is_file() and folders(tmp_path) == {"run"}
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["max_epochs"] == 20
 
