@@ -261,6 +261,26 @@ def _sacrum(rng: np.random.Generator, sacral_slope: float, size: float) -> tuple
     return tuple(out)
 
 
+def _random_body(rng: np.random.Generator, level: str, size: float, old: bool) -> Vertebra:
+    """Draw the shape of one body, at the origin."""
+    corners = _base_corners(rng, level, size)
+    degenerate = rng.random(4) < (0.3 if old else 0.06)
+    return Vertebra(
+        level=level,
+        label=LABEL_OF_LEVEL[level],
+        centre_mm=(0.0, 0.0, 0.0),
+        tilt_rad=0.0,
+        axial_rad=0.0,
+        lateral_rad=0.0,
+        corners_mm=corners,
+        bowl_mm=(float(rng.uniform(0.8, 3.2)), float(rng.uniform(1.2, 3.8))),
+        fracture_bowl_mm=(0.0, 0.0),
+        waist_mm=(float(rng.uniform(1.4, 4.2)), float(rng.uniform(0.6, 2.4))),
+        width_mm=size * (44.0 if level[0] == "L" else 35.0),
+        osteophytes_mm=tuple(float(v) for v in degenerate * rng.uniform(1.5, 7.0, 4)),  # type: ignore[arg-type]
+    )
+
+
 def random_patient(seed: int, kind: str = "healthy") -> Patient:
     """Draw a patient; the same seed and kind give the same patient.
 
@@ -280,22 +300,7 @@ def random_patient(seed: int, kind: str = "healthy") -> Patient:
     fractures = _fractures(rng, kind)
     shapes = {}
     for level in LEVELS:
-        corners = _base_corners(rng, level, size)
-        degenerate = rng.random(4) < (0.3 if old else 0.06)
-        shape = Vertebra(
-            level=level,
-            label=LABEL_OF_LEVEL[level],
-            centre_mm=(0.0, 0.0, 0.0),
-            tilt_rad=0.0,
-            axial_rad=0.0,
-            lateral_rad=0.0,
-            corners_mm=corners,
-            bowl_mm=(float(rng.uniform(0.8, 3.2)), float(rng.uniform(1.2, 3.8))),
-            fracture_bowl_mm=(0.0, 0.0),
-            waist_mm=(float(rng.uniform(1.4, 4.2)), float(rng.uniform(0.6, 2.4))),
-            width_mm=size * (44.0 if level[0] == "L" else 35.0),
-            osteophytes_mm=tuple(float(v) for v in degenerate * rng.uniform(1.5, 7.0, 4)),  # type: ignore[arg-type]
-        )
+        shape = _random_body(rng, level, size, old)
         if level in fractures:
             shape = _deform(rng, shape, *fractures[level])
         shapes[level] = shape
