@@ -134,10 +134,12 @@ def show_bundle() -> None:
 
 def _quiet() -> None:
     """Keep the console for what the user asked for, unless warnings were asked for."""
+    import logging
     import warnings
 
     if not sys.warnoptions and not os.environ.get("PYTHONWARNINGS"):
         warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
         os.environ["PYTHONWARNINGS"] = "ignore"
 
 
