@@ -105,16 +105,17 @@ def test_bundle_requires_versions_that_the_package_allows(repository: Path, setu
             assert required[name.lower()].specifier.contains(version), name
 
 
-def test_network_data_format_is_that_of_the_default_config(repository: Path) -> None:
+def test_network_data_format_is_that_of_the_shipped_weights_and_training_follows_the_paper(repository: Path) -> None:
     configs = repository / "bundle" / "configs"
     formats = json.loads((configs / "metadata.json").read_text(encoding="utf-8"))["network_data_format"]
     inference = json.loads((configs / "inference.json").read_text(encoding="utf-8"))
     train = json.loads((configs / "train.json").read_text(encoding="utf-8"))
+    evaluate = json.loads((configs / "evaluate.json").read_text(encoding="utf-8"))
+    shapes = [formats["inputs"]["image"]["spatial_shape"], formats["outputs"]["pred"]["spatial_shape"]]
+    assert [inference["spatial_size"], evaluate["spatial_size"]] == shapes
     for config in (inference, train):
-        assert config["spatial_size"] == formats["inputs"]["image"]["spatial_shape"] == [512, 1024]
-        assert formats["outputs"]["pred"]["spatial_shape"] == config["spatial_size"]
         assert (config["label_protocol"], formats["outputs"]["pred"]["num_channels"]) == ("visible", 3)
-    paper = {"learning_rate": 2e-5, "batch_size": 10, "max_epochs": 100}
+    paper = {"spatial_size": [512, 1024], "learning_rate": 2e-5, "batch_size": 10, "max_epochs": 100}
     assert {name: train[name] for name in paper} == paper
 
 

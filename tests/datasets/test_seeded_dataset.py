@@ -52,7 +52,10 @@ def test_epoch_is_the_same_for_any_workers_and_cache(cache_rate: float, workers:
 
 
 def test_spawned_workers_draw_the_same_epoch() -> None:
-    dataset = SeededCacheDataset(ITEMS[:3], steps(), seed=5)
+    # A spawned worker imports what it unpickles, and the tests are no package: classes of libraries only.
+    items = [{"image": torch.full((1, 4, 6), float(i))} for i in range(3)]
+    chain = Compose([RandGaussianNoised("image", prob=1.0), RandFlipd("image", prob=0.5, spatial_axis=0)])
+    dataset = SeededCacheDataset(items, chain, seed=5)
     spawned = epoch_of(dataset, 2, num_workers=1, multiprocessing_context="spawn")
     assert torch.equal(spawned, epoch_of(dataset, 2))
 
