@@ -40,12 +40,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+def page_faults(script: str) -> int:
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    took_effect, count = run.stdout.split()
+    assert took_effect == "True"
+    return int(count)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="changes glibc's allocator")
 def test_freed_memory_is_kept_for_the_next_tensor() -> None:
-    faults = []
-    for _ in range(3):  # a small block that lies behind the tensor by chance makes the heap grow again
-        run = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, check=True)
-        took_effect, count = run.stdout.split()
-        assert took_effect == "True"
-        faults.append(int(count))
-    assert min(faults) < 40_000  # ten tensors have 16384 pages of 4 KiB each; the heap grows for the first ones only
+    returned = page_faults(PAGE_FAULTS.replace("keep_freed_memory()", "True"))
+    kept = min(page_faults(PAGE_FAULTS) for _ in range(3))  # a small block behind the tensor can make the heap grow
+    assert returned >= 10 * 16384  # ten tensors have 16384 pages of 4 KiB each
+    assert kept < 0.75 * returned
+    if torch.version.cuda is None:  # CUDA builds bring libraries whose blocks lie behind the tensors more often
+        assert kept < 40_000  # the heap grows for the first ones only
