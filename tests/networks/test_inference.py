@@ -50,8 +50,8 @@ def page_faults(script: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="changes glibc's allocator")
 def test_freed_memory_is_kept_for_the_next_tensor() -> None:
     returned = page_faults(PAGE_FAULTS.replace("keep_freed_memory()", "True"))
-    kept = min(page_faults(PAGE_FAULTS) for _ in range(3))  # a small block behind the tensor can make the heap grow
+    kept = page_faults(PAGE_FAULTS)
     assert returned >= 10 * 16384  # ten tensors have 16384 pages of 4 KiB each
     assert kept < 0.75 * returned
-    if torch.version.cuda is None:  # CUDA builds bring libraries whose blocks lie behind the tensors more often
+    if torch.version.cuda is None:  # in CUDA builds a small block lies behind the tensor at times: the heap grows again
         assert kept < 40_000  # the heap grows for the first ones only
