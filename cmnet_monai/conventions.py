@@ -36,6 +36,9 @@ CENTRE_CHANNEL = 0
 VERTEBRA_CHANNEL = 1
 S1_CHANNEL = 2
 
+UNKNOWN_TARGET = -1.0
+"""Value of a training target where no one has said what is there; losses leave such pixels out."""
+
 # Spacing provenance.
 CALIBRATED = "calibrated"
 DETECTOR = "detector"

@@ -2,17 +2,20 @@
 
 from cmnet_monai.datasets.datalist import film_items, find_films, read_datalist, write_datalist
 from cmnet_monai.datasets.film_dataset import FailedFilm, FilmDataset, collate_films
+from cmnet_monai.datasets.mixing import MixSampler, read_sources
 from cmnet_monai.datasets.seeded_dataset import SeededCacheDataset
 from cmnet_monai.datasets.synthesize import synthesize
 
 __all__ = [
     "FailedFilm",
     "FilmDataset",
+    "MixSampler",
     "SeededCacheDataset",
     "collate_films",
     "film_items",
     "find_films",
     "read_datalist",
+    "read_sources",
     "synthesize",
     "write_datalist",
 ]

@@ -53,11 +53,12 @@ class SeededCacheDataset(CacheDataset):
         self._epoch.fill_(int(epoch))
 
     def item_seed(self, index: int) -> int:
-        """Seed of one item of the present epoch, 32 bits."""
-        entropy = [self.seed, self.epoch, index % len(self)]
+        """Seed of one item of the present epoch, 32 bits. ``index + r * len(self)`` is its r-th draw, with other changes."""
+        draw, item = divmod(index, len(self))
+        entropy = [self.seed, self.epoch, item, *([draw] if draw > 0 else [])]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def _transform(self, index: int) -> Any:
         if isinstance(self.transform, Randomizable):
             self.transform.set_random_state(seed=self.item_seed(index))
-        return super()._transform(index)
+        return super()._transform(index % len(self))

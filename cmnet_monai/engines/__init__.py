@@ -1,5 +1,6 @@
 """What the bundle plugs into MONAI engines: checkpoints, fault tolerance, manifests."""
 
+from cmnet_monai.engines.averaging import WeightAverage
 from cmnet_monai.engines.checkpoints import (
     TrainingCheckpoint,
     load_weights,
@@ -22,6 +23,7 @@ from cmnet_monai.engines.handlers import (
     start_distributed,
     stop_distributed,
 )
+from cmnet_monai.engines.inferers import FilmInferer
 from cmnet_monai.engines.manifest import RunManifest, pending_films, versions
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import as_switch, prepare_run
@@ -32,9 +34,11 @@ __all__ = [
     "EpochSeed",
     "FilmEvaluator",
     "FilmEvents",
+    "FilmInferer",
     "OnMainProcess",
     "RunManifest",
     "TrainingCheckpoint",
+    "WeightAverage",
     "as_switch",
     "default_device",
     "distributed_device",

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from ignite.engine import Events
 from torch import nn
 
+from cmnet_monai.engines.averaging import WeightAverage
 from cmnet_monai.engines.precision import bare
 from cmnet_monai.engines.runs import BEST_WEIGHTS, LAST_CHECKPOINT
 from cmnet_monai.io import atomic_write
@@ -67,6 +68,7 @@ class TrainingCheckpoint:
         optimizer: its optimizer.
         lr_scheduler: the schedule of the learning rate, if there is one.
         evaluator: the engine that validates; its key metric decides, higher is better. None: the last is the best.
+        average: a `WeightAverage`; ``best.pt`` then holds the averaged weights.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class TrainingCheckpoint:
         optimizer: torch.optim.Optimizer,
         lr_scheduler: Any = None,
         evaluator: Any = None,
+        average: WeightAverage | None = None,
     ) -> None:
         self.folder = Path(folder)
+        self.average = average
         self.network = network
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -100,9 +104,11 @@ class TrainingCheckpoint:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.lr_scheduler is not None and state["lr_scheduler"] is not None:
             self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        if self.average is not None and state.get("average"):
+            self.average.load_state_dict(state["average"])
         self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
         if self.best_epoch == state["epoch"] and _is_main_process():  # killed, perhaps, before it was written
-            save_weights(self.network, self.folder / BEST_WEIGHTS)
+            save_weights(self._kept, self.folder / BEST_WEIGHTS)
         if self.evaluator is not None and self.best_metric is not None:
             self.evaluator.state.best_metric = self.best_metric
             self.evaluator.state.best_metric_epoch = self.best_epoch
@@ -125,6 +131,7 @@ class TrainingCheckpoint:
             "network": bare(self.network).state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": None if self.lr_scheduler is None else self.lr_scheduler.state_dict(),
+            "average": {} if self.average is None else self.average.state_dict(),
             "epoch": engine.state.epoch,
             "best_metric": self.best_metric,
             "best_epoch": self.best_epoch,
@@ -134,7 +141,11 @@ class TrainingCheckpoint:
         with atomic_write(self.folder / LAST_CHECKPOINT) as temporary:
             torch.save(state, temporary)
         if improved:
-            save_weights(self.network, self.folder / BEST_WEIGHTS)
+            save_weights(self._kept, self.folder / BEST_WEIGHTS)
+
+    @property
+    def _kept(self) -> nn.Module:
+        return self.network if self.average is None else self.average.network
 
     def _improved(self, engine: Engine) -> bool:
         if self.evaluator is None:

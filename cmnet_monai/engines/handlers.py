@@ -19,14 +19,16 @@ logger = logging.getLogger(__name__)
 
 
 class EpochSeed:
-    """Tell a dataset which epoch begins, so that its random transforms depend on (seed, epoch, item) alone.
+    """Tell a dataset and a sampler which epoch begins, so that what they draw depends on seed, epoch and item alone.
 
     Args:
         dataset: has ``set_epoch(epoch)``, see `cmnet_monai.datasets.SeededCacheDataset`.
+        sampler: has ``set_epoch(epoch)``, see `cmnet_monai.datasets.MixSampler`; None: there is none to tell.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, sampler: Any = None) -> None:
         self.dataset = dataset
+        self.sampler = sampler
 
     def attach(self, engine: Engine) -> None:
         """Act when an epoch of the engine starts, before its first batch is drawn."""
@@ -35,6 +37,8 @@ class EpochSeed:
     def __call__(self, engine: Engine) -> None:
         """Pass the engine's epoch on."""
         self.dataset.set_epoch(engine.state.epoch)
+        if self.sampler is not None:
+            self.sampler.set_epoch(engine.state.epoch)
 
 
 class OnMainProcess:

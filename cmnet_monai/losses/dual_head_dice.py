@@ -10,13 +10,17 @@ from torch.nn.modules.loss import _Loss
 
 from cmnet_monai.conventions import CENTRE_CHANNEL, VERTEBRA_CHANNEL
 
+SURELY_NOT = -30.0
+"""A logit whose probability is 0 in float32 sums."""
+
 
 class DualHeadDiceLoss(_Loss):
     """Weighted sum of the centre head's and the segmentation head's Dice losses.
 
     loss = w_centre Dice(centre) + w_seg Dice(vertebra, S1) + bce_weight BCE. The Dice of the segmentation head is the
     mean over its channels. With both weights 0.5 it is (L_seg + L_centre) / 2 of Lim and Kim (2023). The centre target
-    is a heatmap, so Dice uses soft labels (Wang et al., 2023): it is 0 only where prediction and heatmap agree.
+    is a heatmap, so Dice uses soft labels (Wang et al., 2023): it is 0 only where prediction and heatmap agree. Pixels
+    whose target is negative (`cmnet_monai.conventions.UNKNOWN_TARGET`) are left out.
 
     Args:
         w_centre: weight of the centre head's Dice.
@@ -66,6 +70,10 @@ class DualHeadDiceLoss(_Loss):
                 f"got logits {tuple(input.shape)} and target {tuple(target.shape)}"
             )
         target = target.to(input.dtype)
+        unknown = target < 0
+        if unknown.any():
+            # A pixel that is surely background in both adds nothing to any sum, and has no gradient.
+            input, target = input.masked_fill(unknown, SURELY_NOT), target.masked_fill(unknown, 0.0)
         centre = slice(CENTRE_CHANNEL, CENTRE_CHANNEL + 1)
         segmentation = slice(VERTEBRA_CHANNEL, None)
         loss = self.w_centre * self.dice(input[:, centre], target[:, centre])

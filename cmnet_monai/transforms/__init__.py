@@ -34,6 +34,7 @@ from cmnet_monai.transforms.prompts import (
     RandCentrePromptd,
     RandCentrePromptDict,
 )
+from cmnet_monai.transforms.rand_elastic import RandElasticD, RandElasticd, RandElasticDict
 from cmnet_monai.transforms.rand_film import (
     RandCollimation,
     RandCollimationD,

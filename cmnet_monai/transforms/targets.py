@@ -1,4 +1,4 @@
-"""The training target: centre heatmap, vertebra mask and, for the visible protocol, S1."""
+"""The training target: centre heatmap, vertebra mask, for the visible protocol S1, and what no one outlined."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monai.config.type_definitions import NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
-from cmnet_monai.conventions import LUMBAR_PROTOCOL, S1_LABEL, VISIBLE_PROTOCOL
+from cmnet_monai.conventions import BODY_LABELS, LUMBAR_PROTOCOL, S1_CHANNEL, S1_LABEL, UNKNOWN_TARGET, VISIBLE_PROTOCOL
 from cmnet_monai.transforms.centres import is_binary_mask, labels_of_protocol, whole_labels
 
 
@@ -23,13 +23,17 @@ class TargetFromLabel(Transform):
 
     Args:
         protocol: "lumbar": vertebra is L1-L5; "visible": every thoracic and lumbar body, with S1 as a further channel.
+        open_top: what lies above the topmost outlined body counts as not known (-1, which `DualHeadDiceLoss` leaves out)
+            in every channel but S1's. For readers who stop at L1 or T12 although the film shows more. Protocol
+            "visible" only, since for "lumbar" nothing above L1 is vertebra; not for binary masks.
     """
 
     backend = [TransformBackends.NUMPY]
 
-    def __init__(self, protocol: str = LUMBAR_PROTOCOL) -> None:
+    def __init__(self, protocol: str = LUMBAR_PROTOCOL, open_top: bool = False) -> None:
         self.wanted = labels_of_protocol(protocol)
         self.protocol = protocol
+        self.open_top = open_top and protocol == VISIBLE_PROTOCOL
 
     def __call__(  # type: ignore[override]
         self, label: NdarrayOrTensor, heatmap: NdarrayOrTensor
@@ -40,7 +44,7 @@ class TargetFromLabel(Transform):
             label: label map in VerSe codes or binary mask, (1, x, y).
             heatmap: centre heatmap, (1, x, y), 0 to 1.
         Returns:
-            (2, x, y) or (3, x, y), float32, 0 to 1; a MetaTensor where ``label`` is one.
+            (2, x, y) or (3, x, y), float32, 0 to 1 (-1 where not known); a MetaTensor where ``label`` is one.
         Raises:
             ValueError: the two differ in size.
         """
@@ -59,7 +63,30 @@ class TargetFromLabel(Transform):
         if self.protocol == VISIBLE_PROTOCOL:
             channels.append(counts[1][values][None])
         target = np.concatenate(channels)
+        if self.open_top and not is_binary_mask(values):
+            target[:S1_CHANNEL, above_bodies(values)] = UNKNOWN_TARGET
         return convert_to_dst_type(target, convert_to_tensor(label, track_meta=True), dtype=torch.float32)[0]
+
+
+def above_bodies(values: np.ndarray, margin: float = 0.15) -> np.ndarray:
+    """Which pixels lie above the topmost body of a label map, along the axis from the second body to it.
+
+    Args:
+        values: label map in VerSe codes, (x, y).
+        margin: pixels nearer to the topmost body than this share of its length along the axis do not count: the disc.
+    Returns:
+        (x, y), bool; all False with fewer than two bodies.
+    """
+    levels = [level for level in BODY_LABELS if level <= values.max(initial=0) and (values == level).any()]
+    if len(levels) < 2:
+        return np.zeros(values.shape, dtype=bool)
+    first, second = (np.argwhere(values == level) for level in levels[:2])
+    axis = first.mean(axis=0) - second.mean(axis=0)
+    axis /= max(float(np.hypot(*axis)), 1e-6)
+    reach = first @ axis
+    border = reach.max() + margin * (reach.max() - reach.min())
+    x, y = np.arange(values.shape[0])[:, None], np.arange(values.shape[1])[None, :]
+    return np.asarray(x * axis[0] + y * axis[1] > border)
 
 
 class TargetFromLabeld(MapTransform):
@@ -70,6 +97,7 @@ class TargetFromLabeld(MapTransform):
         heatmap_key: the centre heatmap.
         target_key: where the target goes.
         protocol: "lumbar" or "visible".
+        open_top: see :class:`TargetFromLabel`.
         allow_missing_keys: ignore a key that is not in the data.
     """
 
@@ -81,13 +109,14 @@ class TargetFromLabeld(MapTransform):
         heatmap_key: str = "heatmap",
         target_key: str = "target",
         protocol: str = LUMBAR_PROTOCOL,
+        open_top: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if len(self.keys) != 1:
             raise ValueError(f"TargetFromLabeld takes one key, got {self.keys}.")
         self.heatmap_key, self.target_key = heatmap_key, target_key
-        self.stack = TargetFromLabel(protocol)
+        self.stack = TargetFromLabel(protocol, open_top)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the target."""

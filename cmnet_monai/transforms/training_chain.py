@@ -13,6 +13,7 @@ from monai.transforms import (
     RandBiasFieldd,
     RandFlipd,
     RandGaussianNoised,
+    RandGaussianSharpend,
     RandGaussianSmoothd,
     ScaleIntensityRanged,
     SelectItemsd,
@@ -24,6 +25,7 @@ from cmnet_monai.transforms.centres import CarryCentresd, CentresFromLabeld
 from cmnet_monai.transforms.equalize import HistogramEqualized
 from cmnet_monai.transforms.heatmap import CentreHeatmapd
 from cmnet_monai.transforms.prompts import RandCentrePromptd
+from cmnet_monai.transforms.rand_elastic import RandElasticd
 from cmnet_monai.transforms.rand_film import RandCollimationd, RandDiscsd, RandLocalContrastd, WithinFilm
 from cmnet_monai.transforms.rand_similarity import RandSimilarityd
 from cmnet_monai.transforms.resize import ResizeWithPadd
@@ -56,8 +58,9 @@ def augment_geometry(
     translation: float = 0.08,
     flip_prob: float = 0.5,
     flip_axes: Sequence[int] = (0,),
+    elastic_px: float = 0.0,
 ) -> list[Transform]:
-    """The paper's scaling, rotation and flipping, of "image" and "label" alike, on the grid.
+    """The paper's scaling, rotation and flipping, of "image" and "label" alike, on the grid; elastic on demand.
 
     Args:
         spatial_size: (x, y) size of the grid.
@@ -67,6 +70,7 @@ def augment_geometry(
         translation: largest shift, as a share of the grid.
         flip_prob: probability of a flip along each of ``flip_axes``.
         flip_axes: 0 flips left and right. 1 would turn a film upside down, which makes L5 an L1: off by default.
+        elastic_px: largest standard deviation of an elastic deformation, in pixels of the grid; "points" follow. 0: none.
     """
     keys = ["image", "label"]
     change = RandSimilarityd(
@@ -78,7 +82,11 @@ def augment_geometry(
         spatial_size=spatial_size,
         mode=["bilinear", "nearest"],
     )
-    return [change, *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes)]
+    steps: list[Transform] = [change, *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes)]
+    if elastic_px > 0:
+        steps.append(CarryCentresd("points", refer_key="image", allow_missing_keys=True))
+        steps.append(RandElasticd(keys, magnitude_px=elastic_px))
+    return steps
 
 
 def augment_film(strength: float = 1.0) -> list[Transform]:
@@ -102,6 +110,7 @@ def augment_film(strength: float = 1.0) -> list[Transform]:
                 RandLocalContrastd("image", prob=0.5, strength=0.3 * strength),
                 RandBiasFieldd("image", prob=0.2, degree=2, coeff_range=(0.0, 0.15 * strength)),
                 RandGaussianSmoothd("image", prob=0.3, sigma_x=(0.3, 1.5 * strength), sigma_y=(0.3, 1.5 * strength)),
+                RandGaussianSharpend("image", prob=0.2, alpha=(0.5, 4.0 * strength)),
                 RandGaussianNoised("image", prob=0.4, std=0.05 * strength),
                 RandDiscsd("image", prob=0.5),
             ],

@@ -1,0 +1,56 @@
+"""An exponential moving average of the weights, which is validated and kept in the network's place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from cmnet_monai.engines.precision import bare
+
+
+class WeightAverage:
+    """Handler that follows a network with a moving average of its weights (Polyak and Juditsky, 1992).
+
+    The weights after the first training step are the first average; from then on, with k averaged steps, ``average = d *
+    average + (1 - d) * weights`` and ``d = min(decay, (1 + k) / (10 + k))``, so that early weights are soon forgotten.
+    PyTorch's AveragedModel keeps the average. Attach it before validation and checkpoints.
+
+    Args:
+        network: the network in training, bare or wrapped.
+        decay: of the average, 0 to below 1; 0 turns it off.
+
+    Attributes:
+        network: what to validate and keep: the averaged network, bare; with ``decay`` 0 the network as given.
+
+    Raises:
+        ValueError: ``decay`` is out of range.
+    """
+
+    def __init__(self, network: nn.Module, decay: float = 0.0) -> None:
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(f"decay must be in [0, 1), got {decay}")
+        self.decay = decay
+        self.source = bare(network)
+        self.average = AveragedModel(self.source, avg_fn=self._mix) if decay > 0 else None
+        self.network: Any = network if self.average is None else self.average.module
+
+    def _mix(self, averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+        decay = min(self.decay, (1 + int(steps)) / (10 + int(steps)))
+        return averaged.lerp(current, 1.0 - decay)
+
+    def attach(self, engine: Engine) -> None:
+        """Average after every step of an engine."""
+        if self.average is not None:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: self.average.update_parameters(self.source))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average and how many steps it holds; empty where it is off."""
+        return {} if self.average is None else self.average.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of `state_dict`."""
+        if self.average is not None:
+            self.average.load_state_dict(state)
