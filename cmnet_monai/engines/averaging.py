@@ -14,9 +14,9 @@ from cmnet_monai.engines.precision import bare
 class WeightAverage:
     """Handler that follows a network with a moving average of its weights (Polyak and Juditsky, 1992).
 
-    The weights after the first training step are the first average; from then on, with k averaged steps, ``average = d *
-    average + (1 - d) * weights`` and ``d = min(decay, (1 + k) / (10 + k))``, so that early weights are soon forgotten.
-    PyTorch's AveragedModel keeps the average. Attach it before validation and checkpoints.
+    The weights after the first training step are the first average; from then on, with k averaged steps,
+    ``average = d * average + (1 - d) * weights`` and ``d = min(decay, (1 + k) / (10 + k))``, so that early weights are
+    soon forgotten. PyTorch's AveragedModel keeps the average. Attach it before validation and checkpoints.
 
     Args:
         network: the network in training, bare or wrapped.

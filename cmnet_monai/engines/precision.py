@@ -32,7 +32,7 @@ class AutocastNetwork(nn.Module):
 
 
 def with_precision(network: nn.Module, precision: str = "fp32") -> nn.Module:
-    """The network itself ("fp32"), or wrapped to compute in bfloat16 ("bf16").
+    """The network itself, its weights in channels-last order ("fp32"), or wrapped to compute in bfloat16 ("bf16").
 
     Raises:
         ValueError: the precision is unknown.
@@ -40,7 +40,9 @@ def with_precision(network: nn.Module, precision: str = "fp32") -> nn.Module:
     if precision not in PRECISIONS:
         raise ValueError(f"precision is one of {', '.join(PRECISIONS)}; got {precision!r}")
     dtype = PRECISIONS[precision]
-    return network if dtype is None else AutocastNetwork(network, dtype)
+    if dtype is None:
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return AutocastNetwork(network, dtype)
 
 
 def bare(network: nn.Module) -> nn.Module:

@@ -19,8 +19,8 @@ _INVERSE_STEPS = 12
 class RandElasticd(MapTransform, RandomizableTransform):
     """Bend films by a smooth random displacement, images and label maps alike, and carry points along.
 
-    The displacement is interpolated (bicubic) from random vectors at a few control points, so neighbouring vertebrae move,
-    tilt and change their size a little, each in its own way. MONAI's Rand2DElastic does not carry points, and its
+    The displacement is interpolated (bicubic) from random vectors at a few control points, so neighbouring vertebrae
+    move, tilt and change their size a little, each in its own way. MONAI's Rand2DElastic does not carry points, and its
     deformation cannot be found from the affine afterwards; hence this class. Not invertible: for training.
 
     Args:

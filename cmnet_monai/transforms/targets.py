@@ -23,8 +23,8 @@ class TargetFromLabel(Transform):
 
     Args:
         protocol: "lumbar": vertebra is L1-L5; "visible": every thoracic and lumbar body, with S1 as a further channel.
-        open_top: what lies above the topmost outlined body counts as not known (-1, which `DualHeadDiceLoss` leaves out)
-            in every channel but S1's. For readers who stop at L1 or T12 although the film shows more. Protocol
+        open_top: what lies above the topmost outlined body counts as not known (-1, which `DualHeadDiceLoss` leaves
+            out) in every channel but S1's. For readers who stop at L1 or T12 although the film shows more. Protocol
             "visible" only, since for "lumbar" nothing above L1 is vertebra; not for binary masks.
     """
 

@@ -70,7 +70,7 @@ def augment_geometry(
         translation: largest shift, as a share of the grid.
         flip_prob: probability of a flip along each of ``flip_axes``.
         flip_axes: 0 flips left and right. 1 would turn a film upside down, which makes L5 an L1: off by default.
-        elastic_px: largest standard deviation of an elastic deformation, in pixels of the grid; "points" follow. 0: none.
+        elastic_px: largest standard deviation of an elastic deformation, pixels of the grid; "points" follow. 0: none.
     """
     keys = ["image", "label"]
     change = RandSimilarityd(
