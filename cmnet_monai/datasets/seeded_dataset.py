@@ -53,7 +53,7 @@ class SeededCacheDataset(CacheDataset):
         self._epoch.fill_(int(epoch))
 
     def item_seed(self, index: int) -> int:
-        """Seed of one item of the present epoch, 32 bits; ``index + r * len(self)`` is its r-th draw beyond the first."""
+        """Seed of one item of the present epoch, 32 bits; ``index + r * len(self)`` is its further draw r."""
         draw, item = divmod(index, len(self))
         entropy = [self.seed, self.epoch, item, *([draw] if draw > 0 else [])]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
