@@ -1,0 +1,93 @@
+"""Tables and pictures of an inference run on films with known label maps."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmnet_monai.conventions import LUMBAR_LABELS
+from cmnet_monai.experiments.film_scores import BodyScore, FilmScore, score_film, summarise
+from cmnet_monai.io import atomic_write, read_label_map
+from cmnet_monai.io.results import FilmResult
+
+MANIFEST = "manifest.json"
+
+
+def score_results(
+    items: Sequence[Mapping[str, Any]], results_dir: str | Path
+) -> tuple[list[FilmScore], list[BodyScore]]:
+    """Score the results of an inference run.
+
+    Args:
+        items: films with ``image`` and ``label``, absolute paths, as `cmnet_monai.datasets.read_datalist` gives them;
+            ``confidence`` may hold the reader's trust in each outline by level.
+        results_dir: output folder of the inference workflow; a film that failed there scores 0.
+    Raises:
+        FileNotFoundError: the folder has no manifest.
+        ValueError: a film is not in it.
+    """
+    folder = Path(results_dir)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    name_of = {record["film"]: name for name, record in manifest["films"].items()}
+    films, bodies = [], []
+    for item in items:
+        name = name_of.get(str(item["image"]))
+        if name is None:
+            raise ValueError(f"{item['image']}: not among the films of {folder / MANIFEST}; run inference on it first")
+        labels = read_label_map(item["label"])
+        mask, centres = _result(folder, name, labels.shape)
+        film, its_bodies = score_film(name, mask, centres, labels, item.get("confidence"))
+        films.append(film)
+        bodies += its_bodies
+    return films, bodies
+
+
+def _result(folder: Path, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    result = FilmResult(folder, name)
+    if not result.centres.is_file():
+        return np.zeros(shape, dtype=bool), []
+    centres = json.loads(result.centres.read_text(encoding="utf-8"))["centres"]
+    return read_label_map(result.mask_png) > 0, centres
+
+
+def write_scores(folder: str | Path, films: Sequence[FilmScore], bodies: Sequence[BodyScore], **extra: Any) -> None:
+    """Write ``films.csv``, ``bodies.csv`` and ``summary.json`` (with ``extra``), each whole or not at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_csv(folder / "films.csv", (asdict(film) for film in films))
+    _write_csv(folder / "bodies.csv", ({**asdict(b), "centre_error": b.centre_error} for b in bodies))
+    summary = {**extra, **summarise(films, bodies)}
+    with atomic_write(folder / "summary.json") as temporary:
+        Path(temporary).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    listed = list(rows)
+    with atomic_write(path) as temporary, Path(temporary).open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(listed[0]) if listed else ["film"])
+        writer.writeheader()
+        for row in listed:
+            writer.writerow({key: f"{v:.4f}" if isinstance(v, float) else v for key, v in row.items()})
+
+
+def draw_results(
+    items: Sequence[Mapping[str, Any]], results_dir: str | Path, films: Sequence[FilmScore], folder: str | Path
+) -> None:
+    """Draw every film with the outline found, the true one and the named centres, as ``<film>.png`` in ``folder``."""
+    from cmnet_monai.io import read_film
+    from cmnet_monai.visualize import save_overlay
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for item, film in zip(items, films):
+        labels = read_label_map(item["label"])
+        mask, centres = _result(Path(results_dir), film.film, labels.shape)
+        title = f"{film.film}: Dice {film.dice:.3f}, {film.named}/{film.bodies} named"
+        truth = np.isin(labels, LUMBAR_LABELS)
+        pixels = read_film(item["image"]).pixels
+        save_overlay(Path(folder) / f"{film.film}.png", pixels, mask, centres, truth, title=title)
