@@ -2,6 +2,7 @@
 
 from cmnet_monai.datasets.datalist import film_items, find_films, read_datalist, write_datalist
 from cmnet_monai.datasets.film_dataset import FailedFilm, FilmDataset, collate_films
+from cmnet_monai.datasets.public import make_datalist
 from cmnet_monai.datasets.seeded_dataset import SeededCacheDataset
 from cmnet_monai.datasets.synthesize import synthesize
 
@@ -12,6 +13,7 @@ __all__ = [
     "collate_films",
     "film_items",
     "find_films",
+    "make_datalist",
     "read_datalist",
     "synthesize",
     "write_datalist",

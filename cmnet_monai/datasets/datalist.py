@@ -11,7 +11,7 @@ from cmnet_monai.io import output_names
 from cmnet_monai.io.results import MASK_SUFFIXES
 
 DATALIST_NAME = "datalist.json"
-PATH_KEYS = ("image", "label")
+PATH_KEYS = ("image", "label", "ct", "centroids")
 OTHER_SUFFIXES = frozenset(
     {".json", ".csv", ".tsv", ".txt", ".md", ".xml", ".html", ".pdf", ".zip", ".gz", ".zst", ".tar", ".py", ".pt"}
     | {".ts", ".onnx", ".log", ".yml", ".yaml", ".ini", ".cfg", ".db", ".exe", ".dll"}
