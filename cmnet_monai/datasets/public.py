@@ -44,11 +44,12 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Entry:
-    """A case that was read: its datalist item and what its content is compared by (a vector for films)."""
+    """A case that was read: its datalist item and what it is compared by, a film's fingerprint or a scan's digest."""
 
     case: Case
     item: dict[str, Any]
-    content: Vector | str
+    picture: Vector | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,11 @@ def _cases(data_format: str, source: Path, options: Options) -> tuple[list[Case]
         except FilmError as error:
             skipped.append(_skipped(error))
             continue
+        except Exception as error:  # annotation files by many hands may be malformed in any way
+            detail = str(error).split("\n")[0]
+            reason = f"the annotation cannot be read ({type(error).__name__}: {detail})"
+            skipped.append(Skipped(str(pending.file), reason, "Check the annotation file"))
+            continue
         if case.image.resolve() in cases:
             skipped.append(Skipped(str(pending.file), "the film is annotated in two places", "Keep one of them"))
         else:
@@ -222,8 +228,8 @@ def _entry(case: Case, name: str, output: Path) -> Entry:
     if case.is_ct:
         if case.label is None:
             raise FilmError(case.image, "the scan has no label map", "Copy it again")
-        content: Vector | str = _volume_digest(case.label)
-        return Entry(case, {**item, "label": _relative(case.label, output), **further, **case.notes}, content)
+        item.update({"label": _relative(case.label, output), **further, **case.notes})
+        return Entry(case, item, digest=_volume_digest(case.label))
     film = read_film(case.image)
     size = (int(film.pixels.shape[0]), int(film.pixels.shape[1]))
     notes = dict(case.notes)
@@ -287,8 +293,8 @@ def _plain_entry(film: Path) -> Entry:
 def _without(
     entries: list[Entry], others: Sequence[Entry], exclude: str | Path | None
 ) -> tuple[list[Entry], list[Skipped]]:
-    films = [entry for entry in entries if not isinstance(entry.content, str)]
-    where = found_in([e.content for e in films], [e.content for e in others])  # type: ignore[misc]
+    films = [entry for entry in entries if entry.picture is not None]
+    where = found_in(_pictures(films), _pictures(others))
     twins = {id(films[i]): others[j].case.image for i, j in where.items()}
     kept = [entry for entry in entries if id(entry) not in twins]
     reasons = [
@@ -299,13 +305,16 @@ def _without(
     return kept, reasons
 
 
+def _pictures(entries: Iterable[Entry]) -> list[Vector]:
+    return [entry.picture for entry in entries if entry.picture is not None]
+
+
 def _same(entries: Sequence[Entry]) -> list[tuple[int, int, float, bool]]:
-    """Pairs of the same content: indices, correlation, mirrored."""
-    if isinstance(entries[0].content, str):
-        first: dict[Any, int] = {}
-        return [(first[e.content], i, 1.0, False) for i, e in enumerate(entries) if first.setdefault(e.content, i) != i]
-    found = same_pictures([entry.content for entry in entries])  # type: ignore[misc]
-    return [(pair.first, pair.second, pair.correlation, pair.mirrored) for pair in found]
+    """Pairs of the same content: indices, correlation, mirrored. A data set holds films or scans, never both."""
+    if entries[0].digest:
+        first: dict[str, int] = {}
+        return [(first[e.digest], i, 1.0, False) for i, e in enumerate(entries) if first.setdefault(e.digest, i) != i]
+    return [(pair.first, pair.second, pair.correlation, pair.mirrored) for pair in same_pictures(_pictures(entries))]
 
 
 def _write(

@@ -74,7 +74,8 @@ def find_buu_lspine(source: Path, options: Options) -> list[Pending]:
 def _is_lateral(file: Path, source: Path) -> bool:
     folders = {part.upper() for part in file.relative_to(source).parts[:-1]} | {source.name.upper()}
     found = STEM.fullmatch(file.stem)
-    return found is not None and found.group(2) == LATERAL and "AP" not in folders
+    lateral = "LA" in folders if found is None else found.group(2) == LATERAL
+    return lateral and "AP" not in folders
 
 
 def read_spacings(source: Path, leave_out: Path | None = None) -> dict[str, float]:

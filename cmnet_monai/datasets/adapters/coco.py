@@ -8,6 +8,7 @@ half a pixel away from its centre.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -51,8 +52,9 @@ def _read(file: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     keys = ("images", "annotations", "categories")
-    right = isinstance(content, dict) and all(isinstance(content.get(key), list) for key in keys)
-    return content if right else None
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in keys):
+        return None
+    return content if all(isinstance(record, dict) for key in keys for record in content[key]) else None
 
 
 def _pending(
@@ -78,7 +80,7 @@ def film_named(name: str, sheet: Path, films: Sequence[Path]) -> Path:
         FilmError: there is none, or several.
     """
     wanted = PurePosixPath(name.replace("\\", "/"))
-    direct = sheet.parent / wanted
+    direct = Path(os.path.normpath(sheet.parent / wanted))
     if wanted.name and direct.is_file():
         return direct
     tail = tuple(part for part in wanted.parts if part not in ("/", "..", "."))

@@ -53,7 +53,8 @@ def find_mendeley(source: Path, options: Options) -> list[Pending]:
     Raises:
         FileNotFoundError: there is none, or the set is still packed.
     """
-    films = [f for f in files_below(source, PICTURE_SUFFIXES, options.leave_out) if "images" in f.parts]
+    pictures = files_below(source, PICTURE_SUFFIXES, options.leave_out)
+    films = [film for film in pictures if "images" in (source.name, *film.relative_to(source).parts)]
     if not films:
         packed = files_below(source, (".zip",))
         how = f"unpack {packed[0].name} first" if packed else "expected Keypointrcnn_data/images/{train,val}"
@@ -117,7 +118,7 @@ def read_yolo_pose(file: Path, film: Path) -> tuple[list[Points], bool]:
     """
     width, height = _size_of(film)
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         if not line.strip():
             continue
         try:
