@@ -15,6 +15,9 @@ from cmnet_monai.io import FilmError
 BINARY_VALUE = 1
 """Value of every vertebra in a map of outlines without levels."""
 
+FRACTIONS = 1024
+"""Points are rounded to this part of a pixel, so that a pixel on a border does not hang on the last bit of a number."""
+
 MAX_OUTSIDE = 0.05
 """How far a point may lie outside the film, as a share of the film's longer side."""
 
@@ -86,7 +89,8 @@ def _pixels_of(outline: Outline, size_xy_px: tuple[int, int], file: Path) -> NDA
                 f"the outline of {level} leaves the film, which is {size_xy_px[0]} x {size_xy_px[1]} pixels",
                 "Check that film and annotation belong together and have the same size",
             )
-        x, y = polygon(points[:, 0], points[:, 1], shape=size_xy_px)
+        exact = np.round(points * FRACTIONS) / FRACTIONS
+        x, y = polygon(exact[:, 0], exact[:, 1], shape=size_xy_px)
         found.append(np.stack([x, y], axis=1))
     pixels = found[0] if len(found) == 1 else np.unique(np.concatenate(found), axis=0)
     if not len(pixels):
