@@ -95,7 +95,8 @@ def find_films(source: str | Path) -> list[Path]:
     source = Path(source)
     if source.is_file() and source.suffix.lower() == ".json":
         items = [item for section in _load(source).values() if isinstance(section, list) for item in section]
-        films = list(dict.fromkeys(Path(_absolute(item, source.parent)["image"]) for item in items))
+        records = [_absolute(item, source.parent) for item in items]
+        films = list(dict.fromkeys(Path(record["image"]) for record in records if "image" in record))
     elif source.is_file():
         films = [source]
     elif source.is_dir():

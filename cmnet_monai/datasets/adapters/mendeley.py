@@ -85,7 +85,7 @@ def _load(film: Path, source: Path, options: Options) -> Case:
     names = names_from_below(len(rings)) if by_count else [UNKNOWN_LEVEL] * len(rings)
     outlines = tuple(Outline(label, (ring,)) for label, ring in zip(names, rings))
     named = any(label != UNKNOWN_LEVEL for label in names)
-    return Case(film, patient, outlines, notes={"levels": "guessed from their count" if named else "unknown"})
+    return Case(film, patient, outlines, notes={"level_names": "guessed from their count" if named else "unknown"})
 
 
 def read_keypoints_json(file: Path) -> tuple[list[Points], bool]:

@@ -122,8 +122,9 @@ def test_bad_annotation_is_named(tmp_path: Path, text: str, reason: str) -> None
 def test_film_or_annotation_alone_is_named_and_the_others_stay(version_1: Path, load: Callable) -> None:
     (version_1 / "LA" / "0001-F-037Y1.csv").unlink()
     (version_1 / "LA" / "0003-M-013Y1.jpg").unlink()
+    (version_1 / "AP" / "0009-F-040Y1.csv").write_text(lines())  # misnamed, but in the folder of frontal films
     cases, errors = load("buu-lspine", version_1)
-    assert set(cases) == {"0007-F-061Y1"}
+    assert set(cases) == {"0007-F-061Y1"} and len(errors) == 2
     assert "no CSV" in errors["0001-F-037Y1.jpg"].reason and "no film" in errors["0003-M-013Y1.csv"].reason
 
 

@@ -62,7 +62,7 @@ def test_both_forms_and_orders_give_the_same_mask(tmp_path: Path, film: Callable
     first, second, third = (items[stem] for stem in sorted(items))
     np.testing.assert_array_equal(first["map"], second["map"])
     np.testing.assert_array_equal(first["map"], third["map"][::-1])
-    assert set(np.unique(first["map"])) == {0, 1} and first["levels"] == "unknown"
+    assert set(np.unique(first["map"])) == {0, 1} and first["level_names"] == "unknown"
     # Half a pixel less: the upper body goes from (30, 4) to (50, 6), (52, 16) and (32, 14), about (41, 10).
     assert [first["map"][x, y] for x, y in ((30, 4), (29, 4), (30, 3), (52, 16), (53, 16), (52, 17))] == [1, 0, 0] * 2
     assert [(c["x"], c["y"]) for c in first["centres"]] == [(41, 10 + 14 * i) for i in range(3)]
@@ -83,7 +83,7 @@ def test_levels_from_below_name_five_or_six_from_top_to_bottom(
     add(tmp_path / "Dataset", film, "train", "P1_jpg.rf.1", as_json(bodies(count)))
     make_datalist("mendeley", tmp_path / "Dataset", tmp_path / "out", levels="from-below", progress=False)
     (item,) = sections(tmp_path / "out" / "datalist.json").values()
-    assert set(np.unique(item["map"])) - {0} == values and item["levels"] == note
+    assert set(np.unique(item["map"])) - {0} == values and item["level_names"] == note
     assert item["map"][41, 10] == min(values) and item["map"][41, 10 + 14 * (count - 1)] == max(values)
     assert ("centres" in item) == (note == "unknown")
 
