@@ -117,7 +117,32 @@ class DataFormat(str, Enum):
     folder = "folder"
 
 
-@app.command()
+_DATALIST_HELP = """Turn a public data set into a datalist with label maps, split 8 : 1 : 1 by patient.
+
+Films are referred to where they are, never copied. Pairs of the same picture, whatever their names, keep their
+patients together and are listed in duplicates.csv; what cannot be used is listed in skipped.csv with a remedy.
+
+\b
+FORMAT and what SOURCE holds:
+  buu-lspine  LA/0001-F-037Y1.jpg and .csv: end plates (versions 1 and 2)
+  mendeley    Keypointrcnn_data/{images,labels}/{train,val}: four corners
+  verse       rawdata/*/*_ct.nii.gz, derivatives/*/*_seg-vert_msk.nii.gz: CT
+  coco        JSON of polygons by level name (L1, S1, T12)
+  labelme     a JSON of polygons beside each film
+  folder      images/ and labels/ (or masks/) of the same names
+
+\b
+Examples:
+  cmnet-monai datalist buu-lspine BUU_LSPINE_V2 data/buu
+  cmnet-monai datalist mendeley Dataset data/mendeley --exclude data/buu
+  cmnet-monai datalist verse verse2020 data/verse
+  cmnet-monai datalist coco export/annotations.json data/coco
+  cmnet-monai datalist labelme outlined data/mine --patient-pattern "^([^/]+)/"
+  cmnet-monai datalist folder films data/films --folds 4
+"""
+
+
+@app.command(help=_DATALIST_HELP)
 def datalist(
     data_format: Annotated[DataFormat, typer.Argument(metavar="FORMAT", help="The data set's layout, see above.")],
     source: Annotated[Path, typer.Argument(help="Folder of the unpacked data set (coco, labelme: or one JSON file).")],
@@ -144,29 +169,7 @@ def datalist(
     ] = "none",
     workers: Annotated[Optional[int], typer.Option(min=1, help="Threads; every core by default.")] = None,  # noqa: UP045
 ) -> None:
-    """Turn a public data set into a datalist with label maps, split 8 : 1 : 1 by patient.
-
-    Films are referred to where they are, never copied. Pairs of the same picture, whatever their names, keep their
-    patients together and are listed in duplicates.csv; what cannot be used is listed in skipped.csv with a remedy.
-
-    \b
-    FORMAT and what SOURCE holds:
-      buu-lspine  LA/0001-F-037Y1.jpg and .csv: end plates (versions 1 and 2)
-      mendeley    Keypointrcnn_data/{images,labels}/{train,val}: four corners
-      verse       rawdata/*/*_ct.nii.gz, derivatives/*/*_seg-vert_msk.nii.gz: CT
-      coco        JSON of polygons by level name (L1, S1, T12)
-      labelme     a JSON of polygons beside each film
-      folder      images/ and labels/ (or masks/) of the same names
-
-    \b
-    Examples:
-      cmnet-monai datalist buu-lspine BUU_LSPINE_V2 data/buu
-      cmnet-monai datalist mendeley Dataset data/mendeley --exclude data/buu
-      cmnet-monai datalist verse verse2020 data/verse
-      cmnet-monai datalist coco export/annotations.json data/coco
-      cmnet-monai datalist labelme outlined data/mine --patient-pattern "^([^/]+)/"
-      cmnet-monai datalist folder films data/films --folds 4
-    """
+    """Turn a public data set into a datalist with label maps."""
     _quiet()
     from cmnet_monai.datasets import make_datalist
 

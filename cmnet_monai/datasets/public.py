@@ -122,19 +122,13 @@ def make_datalist(
     skipped = [*skipped, *_ignored(entries, source), *failed, *left_out]
     _write_table(output / SKIPPED_NAME, ("file", "reason", "remedy"), [(s.file, s.reason, s.remedy) for s in skipped])
     if not entries:
-        why = f"; the first of {len(skipped)} reasons: {skipped[0].reason} ({skipped[0].file})" if skipped else ""
-        raise ValueError(f"{source}: no film can be used{why}. See {output / SKIPPED_NAME}.")
+        raise ValueError(f"{source}: no film can be used; {_first(skipped)} See {output / SKIPPED_NAME}.")
     pairs = _same(entries)
-    patients = [entry.case.patient for entry in entries]
-    patient = joined_patients(patients, [pair[:2] for pair in pairs])
-    for entry in entries:
-        entry.item["patient"] = patient[entry.case.patient]
-    groups = sorted(set(patient.values()))
+    groups = _joined(entries, pairs)
     plans = fold_patients(groups, folds, seed, validation) if folds else []
     _write_pairs(output / DUPLICATES_NAME, entries, pairs)
     films = _write(output / DATALIST_NAME, entries, split_patients(groups, seed), data_format, seed)
-    for k, plan in enumerate(plans):
-        _write(output / f"fold_{k}.json", entries, plan, data_format, seed)
+    _write_folds(output, entries, plans, data_format, seed)
     return Summary(output / DATALIST_NAME, films, len(groups), len(skipped), len(pairs))
 
 
@@ -186,6 +180,14 @@ def _cases(data_format: str, source: Path, options: Options) -> tuple[list[Case]
 
 def _skipped(error: FilmError) -> Skipped:
     return Skipped(error.path, error.reason, error.remedy)
+
+
+def _first(skipped: Sequence[Skipped]) -> str:
+    return (
+        f"the first of {len(skipped)} reasons: {skipped[0].reason} ({skipped[0].file})."
+        if skipped
+        else "none is there."
+    )
 
 
 def _below(path: Path, source: Path) -> Path:
@@ -317,6 +319,14 @@ def _same(entries: Sequence[Entry]) -> list[tuple[int, int, float, bool]]:
     return [(pair.first, pair.second, pair.correlation, pair.mirrored) for pair in same_pictures(_pictures(entries))]
 
 
+def _joined(entries: Sequence[Entry], pairs: Iterable[tuple[int, int, float, bool]]) -> list[str]:
+    """Name each item's patient, the same where patients share a picture; all names."""
+    patient = joined_patients([entry.case.patient for entry in entries], [pair[:2] for pair in pairs])
+    for entry in entries:
+        entry.item["patient"] = patient[entry.case.patient]
+    return sorted(set(patient.values()))
+
+
 def _write(
     file: Path, entries: Sequence[Entry], section_of: Mapping[str, str], data_format: str, seed: int
 ) -> dict[str, int]:
@@ -325,6 +335,15 @@ def _write(
         sections[section_of[entry.item["patient"]]].append(entry.item)
     write_datalist(file, sections, description=f"Made from {data_format} by cmnet-monai datalist", seed=seed)
     return {name: len(items) for name, items in sections.items()}
+
+
+def _write_folds(
+    output: Path, entries: Sequence[Entry], plans: Sequence[Mapping[str, str]], data_format: str, seed: int
+) -> None:
+    for file in output.glob("fold_*.json"):  # folds of an earlier split would not fit this one
+        file.unlink()
+    for k, plan in enumerate(plans):
+        _write(output / f"fold_{k}.json", entries, plan, data_format, seed)
 
 
 def _write_pairs(file: Path, entries: Sequence[Entry], pairs: Sequence[tuple[int, int, float, bool]]) -> None:

@@ -107,6 +107,13 @@ def test_run_again_writes_the_same_and_drops_old_tables(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "skipped.csv").exists()
 
 
+def test_folds_of_an_earlier_split_do_not_stay(tmp_path: Path) -> None:
+    source = films(tmp_path / "set", list("abcd"))
+    for folds, expected in ((3, 3), (2, 2), (0, 0)):
+        make_datalist("folder", source, tmp_path / "out", folds=folds, progress=False)
+        assert len(list((tmp_path / "out").glob("fold_*.json"))) == expected
+
+
 def test_output_inside_the_source_does_not_become_its_input(tmp_path: Path) -> None:
     source = tmp_path / "set"
     shape = {"label": "L1", "points": [[20, 30], [40, 30], [40, 50]], "shape_type": "polygon"}
