@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn, Optional
 
@@ -103,6 +104,88 @@ def synthesize(
     except (OSError, ValueError) as error:
         _fail(error)
     typer.echo(f"{count} films; datalist: {datalist.resolve()}")
+
+
+class DataFormat(str, Enum):
+    """Layouts of data sets that `datalist` reads."""
+
+    buu_lspine = "buu-lspine"
+    mendeley = "mendeley"
+    verse = "verse"
+    coco = "coco"
+    labelme = "labelme"
+    folder = "folder"
+
+
+_DATALIST_HELP = """Turn a public data set into a datalist with label maps, split 8 : 1 : 1 by patient.
+
+Films are referred to where they are, never copied. Pairs of the same picture, whatever their names, keep their
+patients together and are listed in duplicates.csv; what cannot be used is listed in skipped.csv with a remedy.
+
+\b
+FORMAT and what SOURCE holds:
+  buu-lspine  LA/0001-F-037Y1.jpg and .csv: end plates (versions 1 and 2)
+  mendeley    Keypointrcnn_data/{images,labels}/{train,val}: four corners
+  verse       rawdata/*/*_ct.nii.gz, derivatives/*/*_seg-vert_msk.nii.gz: CT
+  coco        JSON of polygons by level name (L1, S1, T12)
+  labelme     a JSON of polygons beside each film
+  folder      images/ and labels/ (or masks/) of the same names
+
+\b
+Examples:
+  cmnet-monai datalist buu-lspine BUU_LSPINE_V2 data/buu
+  cmnet-monai datalist mendeley Dataset data/mendeley --exclude data/buu
+  cmnet-monai datalist verse verse2020 data/verse
+  cmnet-monai datalist coco export/annotations.json data/coco
+  cmnet-monai datalist labelme outlined data/mine --patient-pattern "^([^/]+)/"
+  cmnet-monai datalist folder films data/films --folds 4
+"""
+
+
+@app.command(help=_DATALIST_HELP)
+def datalist(
+    data_format: Annotated[DataFormat, typer.Argument(metavar="FORMAT", help="The data set's layout, see above.")],
+    source: Annotated[Path, typer.Argument(help="Folder of the unpacked data set (coco, labelme: or one JSON file).")],
+    output: Annotated[Path, typer.Argument(help="Folder for datalist.json, labels/ and what was skipped.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same split.")] = 0,
+    folds: Annotated[int, typer.Option(min=0, help="Also write fold_0.json ... for K-fold cross-validation.")] = 0,
+    validation: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="Patients of each fold's validation part; a ninth of those not tested by default."),
+    ] = None,
+    patient_pattern: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="REGEX", help="Its group 1, in the film's path below SOURCE, is the patient."),
+    ] = None,
+    exclude: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DATALIST", help="Leave out films whose picture is also in this datalist."),
+    ] = None,
+    s1: Annotated[
+        str, typer.Option(help="buu-lspine: plate draws S1 below its end plate, none leaves it out.")
+    ] = "plate",
+    levels: Annotated[
+        str, typer.Option(help="mendeley: none keeps bodies nameless, from-below guesses: 5 are L1-L5, 6 are L1-S1.")
+    ] = "none",
+    workers: Annotated[Optional[int], typer.Option(min=1, help="Threads; every core by default.")] = None,  # noqa: UP045
+) -> None:
+    """Turn a public data set into a datalist with label maps."""
+    _quiet()
+    from cmnet_monai.datasets import make_datalist
+
+    try:
+        done = make_datalist(
+            data_format.value, source, output, seed, folds, validation, patient_pattern, exclude, s1, levels, workers
+        )
+    except (OSError, ValueError) as error:
+        _fail(error)
+    films = ", ".join(f"{count} {section}" for section, count in done.films.items())
+    typer.echo(f"{sum(done.films.values())} films of {done.patients} patients: {films}")
+    if done.skipped:
+        typer.echo(f"{done.skipped} skipped, see {output / 'skipped.csv'}")
+    if done.duplicates:
+        typer.echo(f"{done.duplicates} pairs of the same picture, see {output / 'duplicates.csv'}")
+    typer.echo(f"datalist: {done.datalist.resolve()}")
 
 
 @app.command("pack-weights")

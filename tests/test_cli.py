@@ -35,7 +35,8 @@ def keep_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["demo", "--help"], ["synthesize", "--help"], ["--version"], ["bundle"]]
+    "arguments",
+    [["--help"], ["demo", "--help"], ["synthesize", "--help"], ["datalist", "--help"], ["--version"], ["bundle"]],
 )
 def test_help_version_and_bundle_import_nothing_heavy(arguments: list[str]) -> None:
     program = (
@@ -51,7 +52,7 @@ def test_help_version_and_bundle_import_nothing_heavy(arguments: list[str]) -> N
 
 def test_help_lists_the_commands() -> None:
     code, output = call("--help")
-    assert code == 0 and all(name in output for name in ("demo", "synthesize", "pack-weights", "bundle"))
+    assert code == 0 and all(name in output for name in ("demo", "synthesize", "datalist", "pack-weights", "bundle"))
 
 
 def test_version_is_the_packages() -> None:

@@ -3,6 +3,7 @@
 from cmnet_monai.datasets.datalist import film_items, find_films, read_datalist, write_datalist
 from cmnet_monai.datasets.film_dataset import FailedFilm, FilmDataset, collate_films
 from cmnet_monai.datasets.mixing import MixSampler, read_sources
+from cmnet_monai.datasets.public import make_datalist
 from cmnet_monai.datasets.seeded_dataset import SeededCacheDataset
 from cmnet_monai.datasets.synthesize import synthesize
 
@@ -14,6 +15,7 @@ __all__ = [
     "collate_films",
     "film_items",
     "find_films",
+    "make_datalist",
     "read_datalist",
     "read_sources",
     "synthesize",

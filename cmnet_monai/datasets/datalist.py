@@ -11,7 +11,7 @@ from cmnet_monai.io import output_names
 from cmnet_monai.io.results import MASK_SUFFIXES
 
 DATALIST_NAME = "datalist.json"
-PATH_KEYS = ("image", "label")
+PATH_KEYS = ("image", "label", "ct", "centroids")
 OTHER_SUFFIXES = frozenset(
     {".json", ".csv", ".tsv", ".txt", ".md", ".xml", ".html", ".pdf", ".zip", ".gz", ".zst", ".tar", ".py", ".pt"}
     | {".ts", ".onnx", ".log", ".yml", ".yaml", ".ini", ".cfg", ".db", ".exe", ".dll"}
@@ -95,7 +95,8 @@ def find_films(source: str | Path) -> list[Path]:
     source = Path(source)
     if source.is_file() and source.suffix.lower() == ".json":
         items = [item for section in _load(source).values() if isinstance(section, list) for item in section]
-        films = list(dict.fromkeys(Path(_absolute(item, source.parent)["image"]) for item in items))
+        records = [_absolute(item, source.parent) for item in items]
+        films = list(dict.fromkeys(Path(record["image"]) for record in records if "image" in record))
     elif source.is_file():
         films = [source]
     elif source.is_dir():

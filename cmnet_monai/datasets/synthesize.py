@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 
 from cmnet_monai.datasets.datalist import DATALIST_NAME, write_datalist
-
-SECTIONS = ("training", "validation", "test")
-SHARES = (8, 1, 1)
+from cmnet_monai.datasets.splits import SECTIONS, split_patients
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,6 @@ def plan_films(
 
 def _seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(list(numbers)).generate_state(1)[0])
-
-
-def split_patients(patients: list[str], seed: int = 0) -> dict[str, str]:
-    """Section of each patient, 8 : 1 : 1, at random but fixed by the seed; never a patient in two sections.
-
-    With three patients or more every section has one.
-    """
-    unique = sorted(set(patients))
-    order = np.random.default_rng([seed, 3]).permutation(len(unique))
-    held_out = [max(1, round(len(unique) * share / sum(SHARES))) if len(unique) >= 3 else 0 for share in SHARES[1:]]
-    bounds = (len(unique) - sum(held_out), len(unique) - held_out[1])
-    return {unique[i]: SECTIONS[int(np.searchsorted(bounds, rank, side="right"))] for rank, i in enumerate(order)}
 
 
 def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:

@@ -99,6 +99,15 @@ def test_folder_with_a_datalist_is_read_by_it_each_film_once(tmp_path: Path) -> 
     assert film_items(tmp_path)[0]["image"] == film_items(tmp_path)[0]["path"] == str(tmp_path / "films" / "a.dcm")
 
 
+def test_datalist_of_scans_has_absolute_paths_and_no_films(tmp_path: Path) -> None:
+    scan = {"ct": "a_ct.nii.gz", "label": "a_msk.nii.gz", "centroids": "a.json", "patient": "a"}
+    write_datalist(tmp_path / "datalist.json", {"training": [scan]})
+    (found,) = read_datalist(tmp_path, "training")
+    assert found == {key: value if key == "patient" else str(tmp_path / value) for key, value in scan.items()}
+    with pytest.raises(FileNotFoundError, match="no films in it"):
+        find_films(tmp_path / "datalist.json")
+
+
 def test_films_of_one_name_get_different_outputs(tmp_path: Path) -> None:
     touch(tmp_path, "a/IM1.dcm", "b/IM1.dcm", "b/IM2.dcm")
     names = [item["name"] for item in film_items(tmp_path)]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from cmnet_monai.conventions import LEVEL_OF_LABEL, S1_LABEL
 from cmnet_monai.datasets import read_datalist, synthesize
-from cmnet_monai.datasets.synthesize import make_film, plan_films, split_patients
+from cmnet_monai.datasets.synthesize import make_film, plan_films
 from cmnet_monai.io import read_label_map
 
 HEIGHT = 192
@@ -86,18 +85,6 @@ def test_plans_are_stable_and_films_of_a_patient_share_the_anatomy_only() -> Non
 def test_numbers_out_of_range_are_refused(arguments: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="start at"):
         plan_films(*arguments)
-
-
-@pytest.mark.parametrize(
-    ("patients", "expected"), [(1, (1, 0, 0)), (2, (2, 0, 0)), (3, (1, 1, 1)), (10, (8, 1, 1)), (100, (80, 10, 10))]
-)
-def test_split_is_eight_to_one_to_one_by_patient(patients: int, expected: tuple[int, int, int]) -> None:
-    names = [f"P{i}" for i in range(patients)]
-    section = split_patients(names * 3, seed=2)
-    counts = Counter(section.values())
-    assert (counts["training"], counts["validation"], counts["test"]) == expected
-    assert section == split_patients(list(reversed(names)), seed=2)
-    assert patients < 10 or section != split_patients(names, seed=3)
 
 
 def test_film_and_truth_do_not_name_a_person(folder: Path) -> None:
