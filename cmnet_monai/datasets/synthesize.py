@@ -123,6 +123,7 @@ def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:
                 "deformity": body.deformity,
                 "grade": body.grade,
                 "findings": list(body.findings),
+                "slip_mm": round(body.slip_mm, 2),
             }
             for body in film.bodies
         ],

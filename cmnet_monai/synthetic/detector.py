@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from cmnet_monai.synthetic.fields import smooth_noise, upsample
 from cmnet_monai.synthetic.projection import FloatArray
-from cmnet_monai.synthetic.soft_tissue import smooth_noise, upsample
 
 # 5 x 7 letters, rows from top to bottom.
 _FONT = {

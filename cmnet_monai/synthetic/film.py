@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmnet_monai.synthetic import detector, hardware, pelvis, posterior, soft_tissue, vertebra
+from cmnet_monai.synthetic import detector, hardware, pelvis, posterior, sacrum, soft_tissue, vertebra
 from cmnet_monai.synthetic.anatomy import KINDS, Patient, Vertebra, random_patient
 from cmnet_monai.synthetic.projection import FloatArray, Geometry
 
@@ -22,14 +22,15 @@ class BodyTruth:
     """One vertebral body as it lies on a film.
 
     Args:
-        level: its name, "T8" to "L5" or "S1".
+        level: its name, "T1" to "L5" or "S1".
         label: its value in the label map (VerSe).
         centre_xy_px: centroid of its region in the label map, px.
         corners_xy_px: projected corners, (4, 2): superior-anterior, superior-posterior, inferior-posterior,
             inferior-anterior; px, may lie outside the film.
         deformity: "none", "wedge", "biconcave" or "crush".
         grade: Genant grade, 0 to 3.
-        findings: "cement", "screws".
+        findings: "cement", "screws", "spondylolysis".
+        slip_mm: how far it has slipped forwards on the body below.
     """
 
     level: str
@@ -39,6 +40,7 @@ class BodyTruth:
     deformity: str
     grade: int
     findings: tuple[str, ...]
+    slip_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,22 +88,25 @@ def place_patient(patient: Patient, shift_xy_mm: tuple[float, float], height_mm:
 
 def _position(patient: Patient, height_px: int, rng: np.random.Generator) -> tuple[Geometry, Patient]:
     """Choose film size, source, and where the patient lies on the film."""
-    aspect = float(rng.uniform(0.5, 0.9) if rng.random() < 0.5 else rng.uniform(0.7, 0.86))
-    coned = rng.random() < 0.15
-    field_mm = float(rng.uniform(270, 345) if coned else np.clip(rng.normal(432, 32), 345, 530))
+    aspect = float(
+        rng.uniform(0.5, 0.9) if rng.random() < 0.5 else rng.choice([0.82, 0.6], p=[0.75, 0.25]) + rng.normal(0, 0.03)
+    )
+    coned = rng.random() < 0.12
+    field_mm = float(rng.uniform(270, 345) if coned else np.clip(rng.normal(440, 38), 350, 560)) * patient.size
     spacing = field_mm / height_px
     width_px = round(height_px * aspect)
     source = float(rng.uniform(1000, 1800))
     height = 0.5 * patient.width_mm + float(rng.uniform(40, 90))
     scale = source / (source - height)
-    low, high = (0.17, 0.42) if aspect < 0.66 else (0.3, 0.6)
+    low, high = (0.2, 0.48) if aspect < 0.66 else (0.33, 0.62)
     l3 = next(v for v in patient.vertebrae if v.level == "L3").centre_mm
     goal = (
         float(rng.uniform(low, high)) * aspect * field_mm,
-        float(np.clip(rng.normal(0.48, 0.07), 0.36, 0.6) if coned else np.clip(rng.normal(0.395, 0.055), 0.27, 0.56))
+        float(np.clip(rng.normal(0.48, 0.07), 0.36, 0.6) if coned else np.clip(rng.normal(0.38, 0.05), 0.26, 0.54))
         * field_mm,
     )
-    central = (goal[0] + float(rng.normal(15, 20)), goal[1] + float(rng.normal(45, 35)))
+    # A central ray beside the spine's middle meets bodies and pelvis obliquely: it doubles every end plate.
+    central = (goal[0] + float(rng.normal(10, 40)), goal[1] + float(rng.normal(40, 60)))
     where = tuple(c + (g - c) / scale for c, g in zip(central, goal))
     geometry = Geometry((width_px, height_px), spacing, source, central)
     return geometry, place_patient(patient, (where[0] - l3[0], where[1] - l3[1]), height)
@@ -112,11 +117,11 @@ def render_depth(patient: Patient, geometry: Geometry, rng: np.random.Generator,
     depth = np.zeros(geometry.shape, np.float32)
     soft_tissue.add_trunk(depth, geometry, patient, rng)
     pelvis.add_pelvis(depth, geometry, patient, rng)
-    pelvis.add_sacrum(depth, geometry, patient, slices, rng)
+    sacrum.add_sacrum(depth, geometry, patient, slices, rng)
     for body in patient.vertebrae:
         vertebra.add_body(depth, geometry, body, patient.bone, patient.cortex, slices, rng)
         posterior.add_posterior_elements(depth, geometry, body, patient, rng)
-        if body.level.startswith("T"):
+        if posterior.bears_ribs(body, patient):
             posterior.add_ribs(depth, geometry, patient, body, rng)
         if patient.bone < 0.85 and rng.random() < 0.06:
             posterior.add_disc_vacuum(depth, geometry, body)
@@ -143,7 +148,9 @@ def render_labels(
         labels[window][mask] = body.label
         ix, iy = np.nonzero(mask)
         centre = float(ix.mean() + window[0].start), float(iy.mean() + window[1].start)
-        truths.append(BodyTruth(body.level, body.label, centre, corners, body.deformity, body.grade, body.findings))
+        truths.append(
+            BodyTruth(body.level, body.label, centre, corners, body.deformity, body.grade, body.findings, body.slip_mm)
+        )
     return labels, tuple(truths)
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cmnet_monai.synthetic.anatomy import Patient, Vertebra
+from cmnet_monai.synthetic.bodies import Patient, Vertebra
 from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Point3, add_ellipsoid, add_tube
 
 TITANIUM_PER_MM = 0.16

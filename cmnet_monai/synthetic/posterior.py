@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from cmnet_monai.synthetic.anatomy import Patient, Vertebra
+from cmnet_monai.conventions import LABEL_OF_LEVEL
+from cmnet_monai.synthetic.bodies import Patient, Vertebra
 from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, add_ellipsoid, add_union
 from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM
 
@@ -38,11 +39,18 @@ def add_posterior_elements(
             tube((joint + 4 * k, 0.36 * h, w * 0.9), (joint + 4 * k + j[2], 0.5 * h + 6.0 * k, w), 5.4, 4.0, 1.6),
             tube((joint + 3 * k, 0.05 * h, w * 0.8), (joint + 11 * k, 0.2 * h, side * 4), 4.6, 5.2, 0.6),
         ]
-        add_union(depth, geometry, pillar, Material(SPONGY_PER_MM * bone * 1.3, cortical, 0.65 + 0.05 * j[4]))
+        if "spondylolysis" in vertebra.findings:
+            # The pars is broken: the inferior half stays behind while the body slides forwards.
+            del pillar[2]
+        mass = Material(SPONGY_PER_MM * bone * 1.25, cortical, 0.55 + 0.05 * j[4])
+        add_union(depth, geometry, pillar, mass, hollow=True)
         reach = w + side * (24.0 if lumbar else 16.0) * k
         end = (d + (13 if lumbar else 22) * k, up + 1, reach)
         across = [tube((d + 10 * k, up + 2, w), end, 4.8, 3.6, 1.8)]
-        add_union(depth, geometry, across, Material(SPONGY_PER_MM * bone, cortical, 0.4))
+        if vertebra.level == "L5" and patient.transitional == "lumbarised":
+            # Broad transverse processes that reach the lateral mass of the sacrum.
+            across += [tube((0.6 * d, 0.1 * h, w), (0.8 * d, 0.55 * h, reach), 9.0, 11.0, 1.2)]
+        add_union(depth, geometry, across, Material(SPONGY_PER_MM * bone * 0.7, 0.5 * cortical, 0.4), hollow=True)
     spine = joint + 9 * k
     if lumbar:
         length = (27 if vertebra.level != "L5" else 17) * k
@@ -53,16 +61,25 @@ def add_posterior_elements(
         ]
     else:
         process = [tube((spine, 0.1 * h, 0), (spine + 26 * k, 0.1 * h + 20 * k, 0), 5.5, 4.5, 0.5)]
-    add_union(depth, geometry, process, Material(SPONGY_PER_MM * bone, cortical, 0.55))
+    add_union(depth, geometry, process, Material(SPONGY_PER_MM * bone, cortical, 0.55), hollow=True)
+
+
+def bears_ribs(vertebra: Vertebra, patient: Patient) -> bool:
+    """Whether a body has ribs: the thoracic ones, shifted by one where a transitional vertebra shifts the count.
+
+    Every other patient with a transitional vertebra has his ribs where the count says.
+    """
+    shift = {"sacralised": 1, "lumbarised": -1}.get(patient.transitional, 0) * (patient.seed % 2)
+    return vertebra.label <= LABEL_OF_LEVEL["T12"] + shift
 
 
 def add_ribs(
     depth: FloatArray, geometry: Geometry, patient: Patient, vertebra: Vertebra, rng: np.random.Generator
 ) -> None:
     """Add a thoracic vertebra's pair of ribs: back from the body to the angle, then forwards and down the flank."""
-    number = int(vertebra.level[1:])
-    material = Material(SPONGY_PER_MM * patient.bone * 1.3, CORTICAL_PER_MM * patient.cortex, 1.3)
-    length = {12: 0.38, 11: 0.62}.get(number, 0.95) * float(rng.uniform(0.8, 1.1))
+    number = vertebra.label - LABEL_OF_LEVEL["T1"] + 1
+    material = Material(SPONGY_PER_MM * patient.bone * 0.8, CORTICAL_PER_MM * patient.cortex, 0.9)
+    length = {13: 0.2, 12: 0.38, 11: 0.62}.get(number, 0.95) * float(rng.uniform(0.8, 1.1))
     half = 0.40 * patient.width_mm
     front = min(0.85 * patient.belly_mm, 120.0)
     drop = float(rng.uniform(85, 140))
@@ -79,7 +96,7 @@ def add_ribs(
         y = y - np.clip((onward - 0.72) / 0.28, 0, 1) ** 2 * 28
         points = [(float(p), float(q), float(r)) for p, q, r in zip(x, y, z)]
         tubes = [Tube(p, q, (4.8, 4.8), 0.75) for p, q in pairwise(points)]
-        add_union(depth, geometry, tubes, material)
+        add_union(depth, geometry, tubes, material, hollow=True)
 
 
 def add_disc_vacuum(depth: FloatArray, geometry: Geometry, vertebra: Vertebra) -> None:

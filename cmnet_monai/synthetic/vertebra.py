@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cmnet_monai.synthetic.anatomy import Vertebra
+from cmnet_monai.synthetic.bodies import Vertebra
 from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, Window, add_union
 
 CORTICAL_PER_MM = 0.032
