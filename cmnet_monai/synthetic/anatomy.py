@@ -177,7 +177,7 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
     rng = np.random.default_rng([seed, KINDS.index(kind), 11, REGIONS.index(region)])
     size = float(np.clip(rng.normal(1.04, 0.07), 0.88, 1.24))
     old = kind != "healthy" or rng.random() < 0.45
-    bone = float(rng.uniform(0.35, 0.85) if old else rng.uniform(0.7, 1.4))
+    bone = float(rng.uniform(0.3, 0.8) if old else rng.uniform(0.55, 1.3))
     transitional = str(rng.choice(["", *TRANSITIONAL], p=[0.94, 0.03, 0.03]))
     sacral_slope = float(np.clip(rng.normal(40, 12), 14, 70))
     slips, variants, marks = _slips(rng, old, transitional)
@@ -206,12 +206,12 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
         sacrum=random_sacrum(rng, sacral_slope, size, transitional, domed=slips["L5"] > 9),
         size=size,
         bone=bone,
-        cortex=float(rng.uniform(0.7, 1.2)) * (0.75 + 0.25 * min(bone, 1.0)),
+        cortex=float(rng.uniform(0.55, 1.15)) * (0.75 + 0.25 * min(bone, 1.0)),
         width_mm=width,
         belly_mm=float(np.clip(rng.normal(105, 25), 60, 190)),
         back_mm=float(np.clip(rng.normal(95, 14), 70, 135)),
         pelvic_tilt_rad=float(np.deg2rad(np.clip(rng.normal(15, 9), -6, 38))),
-        diaphragm=float(np.clip(rng.normal(1.4, 0.9), -0.6, 3.4)),
+        diaphragm=float(np.clip(rng.normal(1.8, 0.9), -0.4, 3.6)),
         findings=tuple(filter(None, (*findings, *variants, transitional))),
         seed=seed,
         sacrum_look=random_look(rng, transitional),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmnet_monai.synthetic import detector, hardware, pelvis, posterior, sacrum, soft_tissue, vertebra
+from cmnet_monai.synthetic import detector, hardware, looks, pelvis, posterior, sacrum, shadows, soft_tissue, vertebra
 from cmnet_monai.synthetic.anatomy import KINDS, Patient, Vertebra, random_patient
 from cmnet_monai.synthetic.projection import FloatArray, Geometry
 
@@ -123,8 +123,10 @@ def render_depth(patient: Patient, geometry: Geometry, rng: np.random.Generator,
         posterior.add_posterior_elements(depth, geometry, body, patient, rng)
         if posterior.bears_ribs(body, patient):
             posterior.add_ribs(depth, geometry, patient, body, rng)
+        posterior.add_disc(depth, geometry, body, rng)
         if patient.bone < 0.85 and rng.random() < 0.06:
             posterior.add_disc_vacuum(depth, geometry, body)
+    shadows.add_shadows(depth, geometry, patient, rng)
     hardware.add_hardware(depth, geometry, patient, rng)
     return np.maximum(depth, 0)
 
@@ -170,6 +172,7 @@ def generate_film(
     patient_seed: int | None = None,
     film_seed: int | None = None,
     faces: str | None = None,
+    look: str | None = None,
 ) -> SyntheticFilm:
     """Make one lateral lumbar radiograph; the same arguments give the same bytes.
 
@@ -180,8 +183,9 @@ def generate_film(
         patient_seed: seed of the anatomy, so that a patient can have several films.
         film_seed: seed of position, exposure and noise.
         faces: "left" or "right"; None draws one by the film's seed.
+        look: "a" (film-like) or "b" (multi-scale processing), see `looks`; None mixes them.
     Raises:
-        ValueError: the kind or side is unknown, a seed is negative, or the film is less than 128 px high.
+        ValueError: the kind, side or look is unknown, a seed is negative, or the film is less than 128 px high.
     """
     patient_seed = seed if patient_seed is None else patient_seed
     film_seed = seed if film_seed is None else film_seed
@@ -201,7 +205,7 @@ def generate_film(
     depth = render_depth(placed, geometry, rng)
     everywhere = np.ones(geometry.shape, bool)
     labels, truths = render_labels(placed, geometry, everywhere)
-    film = _develop(depth, labels, truths, geometry, faces, rng)
+    film = _develop(depth, labels, truths, geometry, faces, look, rng)
     if not film["valid_area"].all():
         valid = film["valid_area"] if faces == "left" else film["valid_area"][::-1]
         labels, truths = render_labels(placed, geometry, valid)
@@ -226,12 +230,14 @@ def _develop(
     truths: tuple[BodyTruth, ...],
     geometry: Geometry,
     faces: str,
+    look: str | None,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Expose, process, mirror, collimate, mark and store."""
-    exposure = detector.random_exposure(rng)
+    exposure = looks.random_look(rng, look)
     reference = float(np.median(depth[labels > 0])) if labels.any() else float(np.median(depth))
     signal = detector.expose(depth, reference, exposure, geometry.spacing_mm, rng)
+    looks.add_equipment(signal, rng)
     image = detector.develop(signal, exposure, geometry.spacing_mm)
     for _ in range(5):
         bodies = image[labels > 0]
@@ -240,6 +246,8 @@ def _develop(
         # No one would keep a film on which bodies are burnt out: process it again, softer.
         exposure = replace(exposure, centre=0.5 * exposure.centre + 0.25, latitude=1.3 * exposure.latitude)
         image = detector.develop(signal, exposure, geometry.spacing_mm)
+    if rng.random() < 0.3:
+        image = looks.lower_resolution(image, rng)
     lumbar = [t for t in truths if t.level.startswith("L")]
     points = np.vstack([t.corners_xy_px for t in lumbar]) if lumbar else np.array([[0.0, 0.0], [1.0, 1.0]])
     if faces == "right":

@@ -99,6 +99,14 @@ def add_ribs(
         add_union(depth, geometry, tubes, material, hollow=True)
 
 
+def add_disc(depth: FloatArray, geometry: Geometry, vertebra: Vertebra, rng: np.random.Generator) -> None:
+    """Add the disc below a body: fibrous cartilage, a little denser than the fat and muscle around it."""
+    low = 0.5 * (vertebra.corners_mm[2][1] + vertebra.corners_mm[3][1])
+    size = (0.52 * vertebra.depth_mm, 5.5, 0.5 * vertebra.width_mm)
+    cartilage = Material(0.0022 * float(rng.uniform(0.3, 1.2)))
+    add_ellipsoid(depth, geometry, vertebra.to_world(0.0, low + 2.5), size, -vertebra.tilt_rad, cartilage)
+
+
 def add_disc_vacuum(depth: FloatArray, geometry: Geometry, vertebra: Vertebra) -> None:
     """Take out the gas of a worn disc below a body: a thin dark gap."""
     low = 0.5 * (vertebra.corners_mm[2][1] + vertebra.corners_mm[3][1])

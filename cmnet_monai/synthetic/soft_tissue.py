@@ -57,15 +57,34 @@ def add_trunk(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.r
     thickness = 2 * half[None, :] * np.maximum(1 - u**power, 0) ** (1 / power)
     water = thickness * WATER_PER_MM
     # Muscles and organs against fat: broad differences of a few per cent.
+    water += _muscle(patient, x, y) * WATER_PER_MM * rng.uniform(0.0, 1.0)
     water *= 1 + 0.025 * smooth_noise((nx, ny), 60.0 / (_COARSE * geometry.spacing_mm), rng)
     fine = upsample(water.astype(np.float32), geometry.shape)
     depth += fine
     inside = np.clip(fine / 1.5, 0, 1)
-    for size, strength in ((18.0, 0.05), (7.0, 0.03), (2.6, 0.015)):
-        field = smooth_noise(geometry.shape, size / geometry.spacing_mm, rng, rng.uniform(0.6, 1.6))
-        depth += inside * field * np.float32(strength * rng.uniform(0.25, 1.4))
+    depth += inside * _texture(geometry.shape, geometry.spacing_mm, rng)
     add_lungs(depth, geometry, patient, thickness.astype(np.float32), posterior.astype(np.float32), rng)
     _add_gas(depth, geometry, patient, fine, rng)
+
+
+def _muscle(patient: Patient, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Extra path through psoas and erector muscles along the spine over the fat around them, mm of water, (n, m)."""
+    spine = np.array([(v.centre_mm[1], v.centre_mm[0]) for v in patient.vertebrae + patient.sacrum[:1]])
+    u = x[:, None] - np.interp(y, spine[:, 0], spine[:, 1])[None, :]
+    return 14.0 * np.exp(-(((u + 9) / 34) ** 4)) + 9.0 * np.exp(-(((u - 52) / 24) ** 4))
+
+
+def _texture(shape: tuple[int, int], spacing_mm: float, rng: np.random.Generator) -> FloatArray:
+    """Fine structure of fat, muscle and bowel wall: mottle and thin septa; optical depths, mean about 0."""
+    out = np.zeros(shape, np.float32)
+    for size, strength in ((18.0, 0.05), (7.0, 0.035), (2.6, 0.02)):
+        field = smooth_noise(shape, size / spacing_mm, rng, float(rng.uniform(0.5, 2.0)))
+        out += field * np.float32(strength * rng.uniform(0.2, 1.5))
+        if size > 5:
+            width = float(rng.uniform(0.06, 0.2))
+            septa = np.maximum(1 - np.abs(field - np.float32(rng.normal(0, 0.5))) * np.float32(1 / width), 0)
+            out += septa * np.float32(rng.uniform(-0.03, 0.05))
+    return out
 
 
 def _add_gas(
@@ -77,7 +96,7 @@ def _add_gas(
     hip = hip_centre(patient)
     places: list[tuple[float, float, float, float]] = []
     for _ in range(int(rng.integers(2, 9))):
-        at = (l3[0] - rng.uniform(15, 110), l3[1] + rng.uniform(-110, 110))
+        at = (l3[0] - rng.uniform(-10, 110), l3[1] + rng.uniform(-110, 110))
         places += [
             (at[0] + rng.normal(0, 24), at[1] + rng.normal(0, 20), float(rng.uniform(3, 13)), 12.0)
             for _ in range(int(rng.integers(2, 14)))

@@ -10,7 +10,7 @@ from cmnet_monai.synthetic.bodies import Vertebra
 from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, Window, add_union
 
 CORTICAL_PER_MM = 0.032
-SPONGY_PER_MM = 0.0070
+SPONGY_PER_MM = 0.0058
 """Attenuation of bone above soft tissue at the mean energy of a lumbar radiograph."""
 
 _ROUND_MM = 2.5

@@ -150,6 +150,8 @@ def test_bad_arguments_are_named() -> None:
         generate_film(0, kind="x")
     with pytest.raises(ValueError, match="unknown side 'up'"):
         generate_film(0, faces="up")
+    with pytest.raises(ValueError, match="unknown look 'c': choose one of a, b"):
+        generate_film(0, height_px=128, look="c")
     with pytest.raises(ValueError, match="height_px is 60"):
         generate_film(0, height_px=60)
     with pytest.raises(ValueError, match="negative"):
@@ -164,3 +166,42 @@ def test_bodies_are_hardly_ever_burnt_out() -> None:
         # A marker, a screw or cement may saturate; the bodies themselves do not.
         assert burnt < 0.2
         assert np.unique(values).size > 100
+
+
+def _detail(made: SyntheticFilm) -> float:
+    """Mean step between neighbours inside the bodies over the whole film's spread of grey values."""
+    values = made.pixels.astype(float) / made.pixels.max()
+    inside = (made.label_map > 0)[1:]
+    return float(np.abs(np.diff(values, axis=0))[inside].mean() / values[made.valid_area].std())
+
+
+def test_looks_differ_in_detail_and_range() -> None:
+    detail: dict[str, list[float]] = {"a": [], "b": []}
+    spread: dict[str, list[float]] = {"a": [], "b": []}
+    for look in detail:
+        for seed in range(10):
+            made = generate_film(seed, kind="healthy", height_px=HEIGHT, look=look)
+            detail[look].append(_detail(made))
+            values = made.pixels[made.valid_area] / made.pixels.max()
+            spread[look].append(float(values.std()))
+    # Multi-scale processing sharpens edges and compresses the range; the same patients, so pairs can be compared.
+    assert np.median(np.divide(detail["b"], detail["a"])) > 1.3
+    assert np.median(np.divide(spread["b"], spread["a"])) < 0.95
+
+
+def test_look_leaves_patient_and_pose_alone() -> None:
+    a, b = (generate_film(5, height_px=240, faces="left", look=look) for look in ("a", "b"))
+    assert a.findings == b.findings and a.spacing_xy_mm == b.spacing_xy_mm
+    for first, second in zip(a.bodies, b.bodies):
+        np.testing.assert_array_equal(first.corners_xy_px, second.corners_xy_px)
+
+
+def test_s1_lies_behind_and_below_l5_along_the_curve() -> None:
+    for seed in range(8):
+        named = {b.level: b for b in film(seed, "healthy", "left").bodies}
+        if "S1" in named:
+            l4, l5, s1 = (np.array(named[level].centre_xy_px) for level in ("L4", "L5", "S1"))
+            pitch = np.hypot(*(l5 - l4))
+            assert s1[1] > l5[1] and 0.5 * pitch < np.hypot(*(s1 - l5)) < 1.5 * pitch
+            # The lumbosacral angle: the curve goes on backwards, never back on itself.
+            assert (s1 - l5) @ (l5 - l4) > 0 and s1[0] > l5[0] - 0.3 * pitch
