@@ -1,12 +1,15 @@
-"""Lungs above the diaphragm, with vessels and heart."""
+"""Lungs above the diaphragm, with vessels and heart, and the shoulders."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
 from cmnet_monai.synthetic.bodies import Patient
 from cmnet_monai.synthetic.fields import WATER_PER_MM, smooth_noise, upsample
-from cmnet_monai.synthetic.projection import FloatArray, Geometry
+from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, add_tube, add_union
+from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM
 
 _STEP = 3
 _WALL_MM = 22.0
@@ -56,11 +59,15 @@ def add_lungs(
     filled = WATER_PER_MM * float(rng.uniform(0.45, 0.78))
     air = np.zeros(u.shape, np.float32)
     for side in range(2):
-        edge = float(rng.uniform(48, 66))
+        edge, slope = float(rng.uniform(48, 66)), np.float32(rng.uniform(0.05, 0.3))
         dome = base + _dome(u, edge, rng) + np.float32(rng.normal(0, 9))
         above = np.maximum(dome - y[None, :], 0)
         path = np.sqrt(above * (2 * np.float32(rng.uniform(55, 95)) + above)) * np.float32(0.8)
-        path = np.minimum(path, half) * behind * np.clip((edge + 3 - u) * np.float32(1 / 7), 0, 1)
+        path = (
+            np.minimum(path, half)
+            * behind
+            * np.clip((edge + 3 - slope * np.maximum(y - base, 0) - u) * np.float32(1 / 7), 0, 1)
+        )
         if side:
             path *= _beside_heart(u, y - base, rng)
         air += path * np.float32(filled)
@@ -72,7 +79,7 @@ def add_lungs(
 def _dome(u: FloatArray, edge_mm: float, rng: np.random.Generator) -> FloatArray:
     """Depth of a diaphragm dome in mm below its top, by distance behind the spine's axis; it ends at ``edge_mm``."""
     top = np.float32(-rng.uniform(30, 75))
-    sulcus = np.float32(rng.uniform(75, 125))
+    sulcus = np.float32(rng.uniform(55, 110))
     back = np.clip((u - top) / (np.float32(edge_mm) - top), 0, 1.02) ** np.float32(rng.uniform(2.0, 3.2))
     front = np.clip((top - u) / 100, 0, 1.2) ** 2 * np.float32(rng.uniform(15, 60))
     return np.asarray(back * sulcus + front, dtype=np.float32)
@@ -86,11 +93,45 @@ def _beside_heart(u: FloatArray, below_mm: FloatArray, rng: np.random.Generator)
     return np.asarray(1 - 0.65 * np.sqrt(np.clip(1 - r2, 0, 1)), dtype=np.float32)
 
 
+def add_shoulders(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+    """Add the shoulders over T1 to T4, the raised arms before them, and take out the air of the windpipe.
+
+    Args:
+        depth: optical depths, (x, y), changed in place.
+        geometry: source and detector.
+        patient: a placed patient.
+        rng: draws how high the shoulders are and how far apart.
+    """
+    by_level = {v.level: v for v in patient.vertebrae}
+    x, y, z = by_level["T2"].centre_mm
+    k = patient.size
+    lift = float(rng.normal(-5, 22))
+    bone = Material(SPONGY_PER_MM * patient.bone * 0.8, CORTICAL_PER_MM * patient.cortex, 2.0)
+    soft = Material(WATER_PER_MM * float(rng.uniform(0.35, 0.7)))
+    raised = float(rng.uniform(0.5, 1.6))
+    for side in (-1.0, 1.0):
+        joint = (x - float(rng.uniform(0, 30)), y + lift + float(rng.normal(0, 10)), z + side * 150 * k)
+        elbow = (joint[0] - 230 * float(np.sin(raised)), joint[1] - 120 * float(np.cos(raised)), joint[2])
+        add_tube(depth, geometry, joint, elbow, (52.0, 38.0), soft)
+        add_union(depth, geometry, [Tube(joint, elbow, (20.0 * k, 12.0 * k))], bone, hollow=True)
+        # The shoulder blade, seen along its plane: a long thin dense stripe behind the spine.
+        blade = (joint[0] + 55 * k, joint[1] + 20, joint[2] * 0.3 + 0.7 * (z + side * 110))
+        tip = (x + float(rng.uniform(15, 60)), y + lift + 130 * k, z + side * 95)
+        add_tube(
+            depth, geometry, blade, tip, (4.0, 2.5), Material(CORTICAL_PER_MM), flatness=float(rng.uniform(0.6, 2))
+        )
+    windpipe = [by_level[level].to_world(-by_level[level].depth_mm - 14.0, 0.0) for level in ("T1", "T3", "T5")]
+    for p, q in pairwise(windpipe):
+        add_tube(depth, geometry, p, q, (8.5 * k, 8.5 * k), Material(-0.8 * WATER_PER_MM))
+
+
 def _vessels(shape: tuple[int, int], spacing_mm: float, rng: np.random.Generator) -> FloatArray:
     """Lung markings: thin branching lines, as the zero crossings of smooth random fields; relative, 0 to about 0.3."""
     lines = np.zeros(shape, np.float32)
     for size, width in ((26.0, 0.10), (12.0, 0.16)):
         field = smooth_noise(shape, size / spacing_mm, rng, float(rng.uniform(0.7, 1.8)))
-        lines += np.maximum(1 - np.abs(field) * np.float32(1 / width), 0)
+        # A second field breaks the lines, which would otherwise close to rings.
+        share = np.clip(0.4 + 0.8 * smooth_noise(shape, 1.4 * size / spacing_mm, rng), 0, 1)
+        lines += share * np.maximum(1 - np.abs(field) * np.float32(1 / width), 0)
     fog = smooth_noise(shape, 9.0 / spacing_mm, rng, 1.4)
     return np.asarray(lines * np.float32(rng.uniform(0.02, 0.10)) + fog * np.float32(0.03), dtype=np.float32)

@@ -18,9 +18,11 @@ from cmnet_monai.synthetic.projection import FloatArray
 LOOKS = ("a", "b")
 
 
-def random_look(rng: np.random.Generator, look: str | None = None) -> Exposure:
+def random_look(rng: np.random.Generator, look: str | None = None) -> tuple[str, Exposure]:
     """Draw an exposure with a manufacturer's processing; None mixes both, and one film in six is odd.
 
+    Returns:
+        The look, "a", "b" or "odd", and the exposure.
     Raises:
         ValueError: there is no such look.
     """
@@ -30,9 +32,9 @@ def random_look(rng: np.random.Generator, look: str | None = None) -> Exposure:
     odd = look is None and rng.random() < 0.16
     look = look or str(rng.choice(LOOKS))
     if odd:
-        return replace(plain, local=float(rng.choice([0.0, rng.uniform(0, 1.2)])))
+        return "odd", replace(plain, local=float(rng.choice([0.0, rng.uniform(0, 1.2)])))
     if look == "a":
-        return replace(
+        return look, replace(
             plain,
             counts=float(10 ** rng.uniform(3.1, 4.6)),
             scatter=float(rng.uniform(0.1, 0.8)),
@@ -45,7 +47,7 @@ def random_look(rng: np.random.Generator, look: str | None = None) -> Exposure:
             local=0.0,
             bits_stored=int(rng.choice([12, 14])),
         )
-    return replace(
+    return look, replace(
         plain,
         counts=float(10 ** rng.uniform(3.4, 4.6)),
         scatter=float(rng.uniform(0.1, 0.8)),

@@ -96,7 +96,7 @@ def _add_wing_of_ilium(
     add_plate(depth, geometry, outline, z_mm, thickness, Material(1.2 * spongy, 0.5 * cortical, 0.9), rng)
     # Crest: from the anterior spine to the posterior one; notch and back of the ischium: towards the spine's base.
     count = len(outline)
-    spans = ((0.0, 8.5, rng.uniform(0.6, 3.0)), (9.2, 14.5, rng.uniform(0.6, 4.0)))
+    spans = ((0.0, 8.5, rng.uniform(0.8, 4.5)), (9.2, 14.5, rng.uniform(0.6, 4.0)))
     for first, last, flat in spans:
         index = np.linspace(first, last, 9) * count / (len(_CREST) + len(_BELOW))
         points = [(float(outline[int(i), 0]), float(outline[int(i), 1]), float(z_mm[int(i)])) for i in index]

@@ -103,7 +103,7 @@ def add_disc(depth: FloatArray, geometry: Geometry, vertebra: Vertebra, rng: np.
     """Add the disc below a body: fibrous cartilage, a little denser than the fat and muscle around it."""
     low = 0.5 * (vertebra.corners_mm[2][1] + vertebra.corners_mm[3][1])
     size = (0.52 * vertebra.depth_mm, 5.5, 0.5 * vertebra.width_mm)
-    cartilage = Material(0.0022 * float(rng.uniform(0.3, 1.2)))
+    cartilage = Material(0.0016 * float(rng.uniform(0.3, 1.2)))
     add_ellipsoid(depth, geometry, vertebra.to_world(0.0, low + 2.5), size, -vertebra.tilt_rad, cartilage)
 
 

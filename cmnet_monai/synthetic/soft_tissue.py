@@ -12,7 +12,7 @@ from cmnet_monai.synthetic.fields import WATER_PER_MM, smooth_noise, upsample
 from cmnet_monai.synthetic.pelvis import hip_centre
 from cmnet_monai.synthetic.projection import FloatArray, Geometry
 
-_COARSE = 8
+_COARSE = 4
 
 
 def _skin(
@@ -32,8 +32,13 @@ def _skin(
     to_hip = 1 / (1 + np.exp(-(y - (hip_y - 25)) / 18))
     anterior = anterior * (1 - to_hip) + (hip_x - rng.uniform(70, 105)) * to_hip
     buttock = rng.uniform(0, 30) * np.exp(-(((y - (0.4 * s1_y + 0.6 * hip_y)) / 75) ** 2))
+    # Above T9 chest and back follow the spine more closely.
+    t9 = next(v for v in patient.vertebrae if v.level == "T9").centre_mm
+    chest = 1 / (1 + np.exp(np.clip((y - t9[1]) / 28, -40, 40)))
+    anterior = anterior * (1 - chest) + (0.5 * axis + 0.5 * t9[0] - rng.uniform(120, 160)) * chest
     straight = 0.6 * axis + 0.4 * axis.mean()
     posterior = straight + patient.back_mm + buttock
+    posterior = posterior * (1 - chest) + (axis + rng.uniform(58, 78)) * chest
     to_thigh = 1 / (1 + np.exp(-(y - (hip_y + 45)) / 22))
     posterior = posterior * (1 - to_thigh) + np.minimum(posterior, hip_x + 110) * to_thigh
     half = 0.5 * patient.width_mm * (1 + rng.uniform(0.08, 0.35) / (1 + np.exp(-(y - s1_y) / 30)))
@@ -96,7 +101,7 @@ def _add_gas(
     hip = hip_centre(patient)
     places: list[tuple[float, float, float, float]] = []
     for _ in range(int(rng.integers(2, 9))):
-        at = (l3[0] - rng.uniform(-10, 110), l3[1] + rng.uniform(-110, 110))
+        at = (l3[0] - rng.uniform(2, 110), l3[1] + rng.uniform(-110, 110))
         places += [
             (at[0] + rng.normal(0, 24), at[1] + rng.normal(0, 20), float(rng.uniform(3, 13)), 12.0)
             for _ in range(int(rng.integers(2, 14)))

@@ -9,6 +9,7 @@ import numpy as np
 from cmnet_monai.synthetic.bodies import Vertebra
 
 _LORDOSIS_SHARE = {"L5": 0.34, "L4": 0.22, "L3": 0.20, "L2": 0.16, "L1": 0.08}
+_KYPHOSIS_DEG = {"T12": 0.8, "T11": 2.0, "T3": 2.5, "T2": 2.0, "T1": 1.5}
 _LEAST_GAP_MM = 0.8
 
 
@@ -69,14 +70,16 @@ def sagittal_tilts(
         shares["L5"] *= 0.4
         shares["L4"] *= 1.6
     total = sum(shares.values())
-    kyphosis = float(rng.uniform(0.4, 1.7))
     tilts, tilt = {}, sacral_slope
-    for level in reversed(levels):
-        if level in shares:
-            tilt -= lordosis * shares[level] / total
-        else:
-            usual = {"T12": 0.3, "T11": 2.0, "T3": 2.5, "T2": 2.0, "T1": 1.5}.get(level, 3.4)
-            tilt += rng.normal(usual * kyphosis, 1.5)
+    for level in reversed([level for level in levels if level in shares]):
+        tilt -= lordosis * shares[level] / total
+        tilts[level] = tilt
+    # The thorax bends back until T1 leans forwards again by some 22 degrees.
+    rise = float(np.clip(rng.normal(22, 9), 0, 42)) - tilt
+    thoracic = [level for level in levels if level not in shares]
+    steps = {level: max(rng.normal(_KYPHOSIS_DEG.get(level, 3.4), 1.3), 0.0) for level in reversed(thoracic)}
+    for level, step in steps.items():
+        tilt += step * float(np.clip(rise / max(sum(steps.values()), 1.0), 0.2, 2.2))
         tilts[level] = tilt
     return tilts
 
