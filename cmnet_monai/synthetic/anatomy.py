@@ -35,9 +35,11 @@ _HEIGHT_MM = dict(
         strict=True,
     )
 )
-_DISC_MM = dict(
+DISC_MM = dict(
     zip(LEVELS, (3.2, 2.8, 2.6, 2.6, 2.7, 2.9, 3.0, 3.2, 3.3, 3.5, 3.8, 4.4, 4.8, 5.6, 6.2, 6.6, 6.0), strict=True)
 )
+"""Usual height of the disc below a level, between the middles of the end plates' rims."""
+
 _FRACTURE_WEIGHT = {
     "lumbar": dict(zip(LEVELS[7:], (0.4, 0.5, 0.7, 1.2, 2.6, 2.8, 1.6, 1.2, 1.1, 0.8), strict=True)),
     "thoracic": dict(
@@ -192,18 +194,21 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
         shapes[level] = replace(shape, findings=marks.get(level, ()))
     worn = {level: rng.random() < _worn_share(level, old) or slips[level] > 5 for level in LEVELS}
     discs = {
-        level: _DISC_MM[level] * size * float(rng.uniform(0.12, 0.65) if worn[level] else rng.uniform(0.8, 1.3))
+        level: DISC_MM[level] * size * float(rng.uniform(0.12, 0.65) if worn[level] else rng.uniform(0.8, 1.3))
         for level in LEVELS
     }
     if transitional == "lumbarised":
-        discs["L5"] = _DISC_MM["L5"] * size * float(rng.uniform(0.55, 0.9))
+        discs["L5"] = DISC_MM["L5"] * size * float(rng.uniform(0.55, 0.9))
     tilts = sagittal_tilts(rng, LEVELS, sacral_slope, worn, transitional)
     vertebrae = stack(rng, shapes, sacral_slope, tilts, discs, random_scoliosis(rng), slips)
     vertebrae, findings = _treat(rng, vertebrae, kind, region)
+    sacrum = random_sacrum(rng, sacral_slope, size, transitional, domed=slips["L5"] > 9)
+    if "screws" in vertebrae[-1].findings and rng.random() < 0.6:
+        sacrum = (replace(sacrum[0], findings=("screws",)), *sacrum[1:])
     width = float(np.clip(rng.normal(325, 40), 250, 430)) * size**0.5
     return Patient(
         vertebrae=vertebrae,
-        sacrum=random_sacrum(rng, sacral_slope, size, transitional, domed=slips["L5"] > 9),
+        sacrum=sacrum,
         size=size,
         bone=bone,
         cortex=float(rng.uniform(0.55, 1.15)) * (0.75 + 0.25 * min(bone, 1.0)),
@@ -211,7 +216,7 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
         belly_mm=float(np.clip(rng.normal(105, 25), 60, 190)),
         back_mm=float(np.clip(rng.normal(95, 14), 70, 135)),
         pelvic_tilt_rad=float(np.deg2rad(np.clip(rng.normal(15, 9), -6, 38))),
-        diaphragm=float(np.clip(rng.normal(1.8, 0.9), -0.4, 3.6)),
+        diaphragm=float(np.clip(rng.normal(1.5, 0.85), -0.4, 3.4)),
         findings=tuple(filter(None, (*findings, *variants, transitional))),
         seed=seed,
         sacrum_look=random_look(rng, transitional),

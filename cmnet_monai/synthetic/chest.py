@@ -62,7 +62,7 @@ def add_lungs(
         edge, slope = float(rng.uniform(48, 66)), np.float32(rng.uniform(0.05, 0.3))
         dome = base + _dome(u, edge, rng) + np.float32(rng.normal(0, 9))
         above = np.maximum(dome - y[None, :], 0)
-        path = np.sqrt(above * (2 * np.float32(rng.uniform(55, 95)) + above)) * np.float32(0.8)
+        path = np.sqrt(above * (2 * np.float32(rng.uniform(55, 95)) + above))
         path = (
             np.minimum(path, half)
             * behind
@@ -71,7 +71,8 @@ def add_lungs(
         if side:
             path *= _beside_heart(u, y - base, rng)
         air += path * np.float32(filled)
-    air = np.float32(3.4) * np.tanh(air * np.float32(1 / 3.4))
+    most = np.float32(rng.uniform(1.1, 3.2))
+    air = most * np.tanh(air / most)
     fine = upsample(air, (nx, ny))
     depth[:, :ny] -= fine * (1 - _vessels((nx, ny), geometry.spacing_mm, rng))
 

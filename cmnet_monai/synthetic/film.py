@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cmnet_monai.conventions import LUMBAR, THORACIC
 from cmnet_monai.synthetic import (
     chest,
+    degeneration,
     detector,
     hardware,
     looks,
@@ -149,8 +150,7 @@ def render_depth(
         if posterior.bears_ribs(body, patient):
             posterior.add_ribs(depth, geometry, patient, body, rng)
         posterior.add_disc(depth, geometry, body, rng)
-        if patient.bone < 0.85 and rng.random() < 0.06:
-            posterior.add_disc_vacuum(depth, geometry, body)
+    degeneration.add_degeneration(depth, geometry, patient)
     if region == "thoracic":
         chest.add_shoulders(depth, geometry, patient, rng)
     shadows.add_shadows(depth, geometry, patient, rng)

@@ -18,7 +18,7 @@ from cmnet_monai.synthetic.projection import (
     add_tube,
     add_union,
 )
-from cmnet_monai.synthetic.sacrum import add_curve
+from cmnet_monai.synthetic.ridges import add_curve
 from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM
 
 # A hip bone seen from the side, as fractions of the distance from the hip to S1's end plate, in the frame in which
@@ -92,11 +92,11 @@ def _add_wing_of_ilium(
     """Add a hip bone: two thin tables, a thick rim, and the crest as a dense line."""
     cortical = CORTICAL_PER_MM * patient.cortex * strength
     spongy = SPONGY_PER_MM * (0.4 + 0.6 * patient.bone)
-    thickness = (float(rng.uniform(10, 24)), float(rng.uniform(4, 14)), float(rng.uniform(3, 8)))
+    thickness = (float(rng.uniform(8, 22)), float(rng.uniform(3, 10)), float(rng.uniform(4, 14)))
     add_plate(depth, geometry, outline, z_mm, thickness, Material(1.2 * spongy, 0.5 * cortical, 0.9), rng)
     # Crest: from the anterior spine to the posterior one; notch and back of the ischium: towards the spine's base.
     count = len(outline)
-    spans = ((0.0, 8.5, rng.uniform(0.8, 4.5)), (9.2, 14.5, rng.uniform(0.6, 4.0)))
+    spans = ((0.0, 8.5, rng.uniform(0.6, 3.2)), (9.2, 14.5, rng.uniform(0.6, 4.0)))
     for first, last, flat in spans:
         index = np.linspace(first, last, 9) * count / (len(_CREST) + len(_BELOW))
         points = [(float(outline[int(i), 0]), float(outline[int(i), 1]), float(z_mm[int(i)])) for i in index]

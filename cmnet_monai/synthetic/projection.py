@@ -66,6 +66,13 @@ class Geometry:
             return None
         return slice(ix0, ix1), slice(iy0, iy1)
 
+    def crop(self, window: Window) -> tuple[Geometry, tuple[float, float]]:
+        """The part of the detector in a window, and what to take off the x and y of world points for it, in mm."""
+        shift = window[0].start * self.spacing_mm, window[1].start * self.spacing_mm
+        shape = window[0].stop - window[0].start, window[1].stop - window[1].start
+        central = self.central_xy_mm[0] - shift[0], self.central_xy_mm[1] - shift[1]
+        return Geometry(shape, self.spacing_mm, self.source_mm, central), shift
+
     def axes_mm(self, window: Window) -> tuple[FloatArray, FloatArray]:
         """Detector coordinates of a window in mm, (n, 1) and (1, m)."""
         x = np.arange(window[0].start, window[0].stop, dtype=np.float32)[:, None] * np.float32(self.spacing_mm)
@@ -280,7 +287,7 @@ def add_plate(
     window = geometry.window(low[0], high[0], low[1], high[1])
     if window is None:
         return
-    step = 2
+    step = 3
     origin = np.array([window[0].start, window[1].start])
     size = (window[0].stop - window[0].start, window[1].stop - window[1].start)
     coarse = (size[0] // step + 2, size[1] // step + 2)

@@ -63,7 +63,7 @@ def add_trunk(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.r
     water = thickness * WATER_PER_MM
     # Muscles and organs against fat: broad differences of a few per cent.
     water += _muscle(patient, x, y) * WATER_PER_MM * rng.uniform(0.0, 1.0)
-    water *= 1 + 0.025 * smooth_noise((nx, ny), 60.0 / (_COARSE * geometry.spacing_mm), rng)
+    water *= 1 + 0.018 * smooth_noise((nx, ny), 60.0 / (_COARSE * geometry.spacing_mm), rng)
     fine = upsample(water.astype(np.float32), geometry.shape)
     depth += fine
     inside = np.clip(fine / 1.5, 0, 1)
@@ -82,13 +82,13 @@ def _muscle(patient: Patient, x: npt.NDArray[np.float64], y: npt.NDArray[np.floa
 def _texture(shape: tuple[int, int], spacing_mm: float, rng: np.random.Generator) -> FloatArray:
     """Fine structure of fat, muscle and bowel wall: mottle and thin septa; optical depths, mean about 0."""
     out = np.zeros(shape, np.float32)
-    for size, strength in ((18.0, 0.05), (7.0, 0.035), (2.6, 0.02)):
+    for size, strength in ((18.0, 0.03), (7.0, 0.03), (2.6, 0.018)):
         field = smooth_noise(shape, size / spacing_mm, rng, float(rng.uniform(0.5, 2.0)))
         out += field * np.float32(strength * rng.uniform(0.2, 1.5))
         if size > 5:
             width = float(rng.uniform(0.06, 0.2))
             septa = np.maximum(1 - np.abs(field - np.float32(rng.normal(0, 0.5))) * np.float32(1 / width), 0)
-            out += septa * np.float32(rng.uniform(-0.03, 0.05))
+            out += septa * np.float32(rng.uniform(-0.02, 0.035))
     return out
 
 

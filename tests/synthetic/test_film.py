@@ -212,24 +212,14 @@ def test_bodies_are_hardly_ever_burnt_out() -> None:
         assert np.unique(values).size > 100
 
 
-def _detail(made: SyntheticFilm) -> float:
-    """Mean step between neighbours inside the bodies over the whole film's spread of grey values."""
-    values = made.pixels.astype(float) / made.pixels.max()
-    inside = (made.label_map > 0)[1:]
-    return float(np.abs(np.diff(values, axis=0))[inside].mean() / values[made.valid_area].std())
-
-
-def test_looks_differ_in_detail_and_range() -> None:
-    detail: dict[str, list[float]] = {"a": [], "b": []}
+def test_looks_differ_in_range() -> None:
     spread: dict[str, list[float]] = {"a": [], "b": []}
-    for look in detail:
-        for seed in range(10):
+    for look in spread:
+        for seed in range(12):
             made = generate_film(seed, kind="healthy", height_px=HEIGHT, look=look)
-            detail[look].append(_detail(made))
-            values = made.pixels[made.valid_area] / made.pixels.max()
-            spread[look].append(float(values.std()))
-    # Multi-scale processing sharpens edges and compresses the range; the same patients, so pairs can be compared.
-    assert np.median(np.divide(detail["b"], detail["a"])) > 1.3
+            assert made.look == look
+            spread[look].append(float((made.pixels[made.valid_area] / made.pixels.max()).std()))
+    # Multi-scale processing compresses the range; the same patients, so pairs can be compared.
     assert np.median(np.divide(spread["b"], spread["a"])) < 0.95
 
 
