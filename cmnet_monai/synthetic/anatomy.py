@@ -179,7 +179,7 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
     rng = np.random.default_rng([seed, KINDS.index(kind), 11, REGIONS.index(region)])
     size = float(np.clip(rng.normal(1.04, 0.07), 0.88, 1.24))
     old = kind != "healthy" or rng.random() < 0.45
-    bone = float(rng.uniform(0.3, 0.8) if old else rng.uniform(0.55, 1.3))
+    bone = float(rng.uniform(0.3, 0.8) if old else rng.uniform(0.45, 1.15))
     transitional = str(rng.choice(["", *TRANSITIONAL], p=[0.94, 0.03, 0.03]))
     sacral_slope = float(np.clip(rng.normal(40, 12), 14, 70))
     slips, variants, marks = _slips(rng, old, transitional)

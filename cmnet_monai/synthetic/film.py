@@ -15,6 +15,7 @@ from cmnet_monai.synthetic import (
     detector,
     hardware,
     looks,
+    marks,
     pelvis,
     posterior,
     sacrum,
@@ -285,10 +286,11 @@ def _develop(
         image = np.ascontiguousarray(image[::-1])
         points = points * (-1, 1) + (geometry.shape[0] - 1, 0)
     image, valid = detector.collimate(image, points, rng)
+    named = np.vstack([np.vstack([t.corners_xy_px, [t.centre_xy_px]]) for t in truths]) if truths else points
+    if truths and faces == "right":
+        named = named * (-1, 1) + (geometry.shape[0] - 1, 0)
     if rng.random() < 0.85:
-        named = np.vstack([np.vstack([t.corners_xy_px, [t.centre_xy_px]]) for t in truths]) if truths else points
-        if faces == "right":
-            named = named * (-1, 1) + (geometry.shape[0] - 1, 0)
         detector.add_marker(image, named, str(rng.choice(["L", "R"])), rng)
+    marks.add_marks(image, named, rng)
     pixels = detector.quantise(image, exposure.bits_stored, rng)
     return {"look": look, "pixels": pixels, "bits_stored": exposure.bits_stored, "valid_area": valid}

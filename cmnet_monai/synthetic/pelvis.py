@@ -92,7 +92,7 @@ def _add_wing_of_ilium(
     """Add a hip bone: two thin tables, a thick rim, and the crest as a dense line."""
     cortical = CORTICAL_PER_MM * patient.cortex * strength
     spongy = SPONGY_PER_MM * (0.4 + 0.6 * patient.bone)
-    thickness = (float(rng.uniform(8, 22)), float(rng.uniform(3, 10)), float(rng.uniform(4, 14)))
+    thickness = (float(rng.uniform(10, 34)), float(rng.uniform(3, 10)), float(rng.uniform(4, 14)))
     add_plate(depth, geometry, outline, z_mm, thickness, Material(1.2 * spongy, 0.5 * cortical, 0.9), rng)
     # Crest: from the anterior spine to the posterior one; notch and back of the ischium: towards the spine's base.
     count = len(outline)

@@ -84,7 +84,7 @@ def _texture(shape: tuple[int, int], spacing_mm: float, rng: np.random.Generator
     out = np.zeros(shape, np.float32)
     for size, strength in ((18.0, 0.03), (7.0, 0.03), (2.6, 0.018)):
         field = smooth_noise(shape, size / spacing_mm, rng, float(rng.uniform(0.5, 2.0)))
-        out += field * np.float32(strength * rng.uniform(0.2, 1.5))
+        out += field * np.float32(strength * rng.uniform(0.4, 1.6))
         if size > 5:
             width = float(rng.uniform(0.06, 0.2))
             septa = np.maximum(1 - np.abs(field - np.float32(rng.normal(0, 0.5))) * np.float32(1 / width), 0)
@@ -120,8 +120,8 @@ def _add_gas(
         if window is None:
             continue
         gx, gy = geometry.axes_mm(window)
-        squash = rng.uniform(0.55, 1.4)
-        u = ((gx - px) / r) ** 2 * squash + ((gy - py) / r) ** 2 / squash + 0.22 * warp[window]
+        squash, uneven = rng.uniform(0.55, 1.4), np.float32(rng.uniform(0.12, 0.5))
+        u = ((gx - px) / r) ** 2 * squash + ((gy - py) / r) ** 2 / squash + uneven * warp[window]
         chord = np.sqrt(np.maximum(1 - u, 0))
         length = np.minimum(2 * radius * rng.uniform(0.6, 1.3), 34.0) * strength
         depth[window] -= np.minimum(chord * np.float32(length * WATER_PER_MM), 0.5 * np.maximum(water[window], 0))
