@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
 from cmnet_monai.synthetic.bodies import Patient
+from cmnet_monai.synthetic.fields import WATER_PER_MM
 from cmnet_monai.synthetic.projection import (
     FloatArray,
     Geometry,
@@ -141,6 +142,10 @@ def _add_hip(
         return float(spot[0]), float(spot[1]), z
 
     add_tube(depth, geometry, point(24 * k, 4), point(260, 0), (17 * k, 14 * k), shaft)
+    if flex > 0.35:
+        # A bent thigh leaves the trunk's outline: its soft tissue goes with it.
+        soft = Material(WATER_PER_MM * 0.35)
+        add_tube(depth, geometry, point(40, 0), point(320, 0), (84 * k, 68 * k), soft, flatness=0.8)
     trochanter = Material(SPONGY_PER_MM * patient.bone * 0.7, cortical * 0.7, 1.0)
     parts = [Tube(point(6, 8), point(36 * k, 6), (19 * k, 19 * k)), Tube(point(-6, 14), point(20, 12), (9 * k, 12 * k))]
     add_union(depth, geometry, parts, trochanter, hollow=True)

@@ -39,6 +39,10 @@ def _skin(
     straight = 0.6 * axis + 0.4 * axis.mean()
     posterior = straight + patient.back_mm + buttock
     posterior = posterior * (1 - chest) + (axis + rng.uniform(58, 78)) * chest
+    # Over the sacrum there is little but skin and fat.
+    over = 1 / (1 + np.exp(np.clip(-(y - s1_y) / 18, -40, 40)))
+    sacral = patient.sacrum[2].centre_mm[0] + rng.uniform(50, 95) + buttock
+    posterior = posterior * (1 - over) + np.minimum(posterior, sacral) * over
     to_thigh = 1 / (1 + np.exp(-(y - (hip_y + 45)) / 22))
     posterior = posterior * (1 - to_thigh) + np.minimum(posterior, hip_x + 110) * to_thigh
     half = 0.5 * patient.width_mm * (1 + rng.uniform(0.08, 0.35) / (1 + np.exp(-(y - s1_y) / 30)))
