@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from cmnet_monai.synthetic.bodies import Patient, Vertebra
-from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, add_plate, add_union
+from cmnet_monai.synthetic.fields import smooth_noise
+from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, add_ellipsoid, add_plate, add_union
 from cmnet_monai.synthetic.ridges import add_curve
 from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM, add_body
 
 
 def add_sacrum(depth: FloatArray, geometry: Geometry, patient: Patient, slices: int, rng: np.random.Generator) -> None:
     """Add S1 to the coccyx to a map of optical depths, (x, y), in place."""
-    _add_bodies(depth, geometry, patient, slices, rng)
-    _add_front(depth, geometry, patient, rng)
-    _add_canal(depth, geometry, patient, rng)
+    spots = [geometry.to_detector_mm(segment.centre_mm) for segment in patient.sacrum]
+    xs, ys = [spot[0] for spot in spots], [spot[1] for spot in spots]
+    window = geometry.window(min(xs) - 90.0, max(xs) + 75.0, min(ys) - 70.0, max(ys) + 60.0)
+    if window is None:
+        return
+    near, shift = geometry.crop(window)
+    moved = tuple(
+        replace(v, centre_mm=(v.centre_mm[0] - shift[0], v.centre_mm[1] - shift[1], v.centre_mm[2]))
+        for v in patient.sacrum
+    )
+    patient = replace(patient, sacrum=moved)
+    bone = np.zeros(near.shape, np.float32)
+    _add_bodies(bone, near, patient, slices, rng)
+    _add_front(bone, near, patient, rng)
+    _add_canal(bone, near, patient, rng)
     for side in (-1.0, 1.0):
-        _add_wing(depth, geometry, patient, side, rng)
-        _add_joint(depth, geometry, patient, side, rng)
-    _add_facets(depth, geometry, patient, rng)
+        _add_wing(bone, near, patient, side, rng)
+        _add_joint(bone, near, patient, side, rng)
+        _add_foramina(bone, near, patient, side, rng)
+    _add_facets(bone, near, patient, rng)
+    # Coarse trabeculae and the rough dorsal surface, over a few millimetres.
+    for size in (1.6, 4.0):
+        rough = smooth_noise(near.shape, size / near.spacing_mm, rng, float(rng.uniform(0.7, 1.4)))
+        bone *= np.maximum(1 + np.float32(rng.uniform(0.04, 0.2)) * rough, 0)
+    depth[window] += bone
 
 
 def _add_bodies(depth: FloatArray, geometry: Geometry, patient: Patient, slices: int, rng: np.random.Generator) -> None:
@@ -49,7 +69,7 @@ def _add_front(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
     width = float(rng.uniform(0.6, 1.1)) * k
     thin = float(rng.uniform(0.3, 0.9))
     add_curve(depth, geometry, [*promontory, knots[0]], (width, width), line, (2.5 * thin, 6.0 * thin), rng, 8)
-    long = float(rng.uniform(9.0, 20.0))
+    long = float(rng.uniform(10.0, 26.0))
     add_curve(depth, geometry, knots, (width, 0.9 * width), line, (long, 0.5 * long), rng, 26)
 
 
@@ -70,7 +90,7 @@ def _add_canal(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
         bumps.append(Tube(back[-1], tip, (4.6 * k * float(share[i]) + 1, 3.2 * k * float(share[i]) + 1), 0.7))
     last = patient.sacrum[5]
     back.append(last.to_world(0.5 * last.depth_mm, 0.2 * last.height_mm))
-    sheet = float(rng.uniform(4.0, 13.0))
+    sheet = float(rng.uniform(5.0, 20.0))
     add_curve(depth, geometry, front, (0.8, 0.6), Material(0.7 * cortical), (sheet, 0.5 * sheet), rng, 16)
     radius = float(rng.uniform(0.7, 1.4))
     add_curve(depth, geometry, back, (radius, 0.7 * radius), Material(cortical), (sheet, 0.4 * sheet), rng, 22)
@@ -142,6 +162,21 @@ def _add_joint(depth: FloatArray, geometry: Geometry, patient: Patient, side: fl
         radius = float(rng.uniform(0.5, 1.8))
         ridge = Material(cortical * float(rng.uniform(0.2, 0.9)))
         add_curve(depth, geometry, points, (radius, 0.7 * radius), ridge, (4.0, 2.0), rng, 8)
+
+
+def _add_foramina(
+    depth: FloatArray, geometry: Geometry, patient: Patient, side: float, rng: np.random.Generator
+) -> None:
+    """Take the foramina of S1 to S4 out of a lateral mass: dark gaps with a dense lower border."""
+    strength = float(rng.choice([0.0, rng.uniform(0.3, 1.0)], p=[0.35, 0.65]))
+    cortical = CORTICAL_PER_MM * patient.cortex * strength
+    for i, segment in enumerate(patient.sacrum[:4]):
+        size = (5.5 - 0.7 * i) * patient.size
+        a = 0.5 * segment.depth_mm * float(rng.uniform(-0.5, 0.9))
+        centre = segment.to_world(a, 0.5 * segment.height_mm + float(rng.normal(0, 1.5)), side * 18.0)
+        hole = Material(-SPONGY_PER_MM * patient.bone * strength, 0.4 * cortical, 0.8)
+        axes = (size * float(rng.uniform(0.8, 1.6)), size * 0.8, 7.0)
+        add_ellipsoid(depth, geometry, centre, axes, -segment.tilt_rad + float(rng.normal(0, 0.4)), hole)
 
 
 def _add_facets(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:

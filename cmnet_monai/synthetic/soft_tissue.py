@@ -62,8 +62,11 @@ def add_trunk(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.r
     anterior, posterior, half = _skin(patient, y, rng)
     middle, reach = 0.5 * (anterior + posterior), 0.5 * (posterior - anterior)
     u = np.abs(x[:, None] - middle[None, :]) / reach[None, :]
-    power = rng.uniform(2.3, 3.4)
-    thickness = 2 * half[None, :] * np.maximum(1 - u**power, 0) ** (1 / power)
+    # The trunk is boxy before the spine; behind the sacrum it thins out towards the cleft.
+    power, behind = rng.uniform(2.3, 3.4), rng.uniform(1.2, 2.2)
+    below = 1 / (1 + np.exp(np.clip((patient.sacrum[0].centre_mm[1] - y) / 20, -40, 40)))
+    rows = np.where(x[:, None] > middle[None, :], power + (behind - power) * below[None, :], power)
+    thickness = 2 * half[None, :] * np.maximum(1 - u**rows, 0) ** (1 / rows)
     water = thickness * WATER_PER_MM
     # Muscles and organs against fat: broad differences of a few per cent.
     water += _muscle(patient, x, y) * WATER_PER_MM * rng.uniform(0.0, 1.0)
