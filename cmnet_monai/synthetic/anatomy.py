@@ -193,12 +193,7 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
             shape = _deform(rng, shape, *fractures[level])
         shapes[level] = replace(shape, findings=marks.get(level, ()))
     worn = {level: rng.random() < _worn_share(level, old) or slips[level] > 5 for level in LEVELS}
-    discs = {
-        level: DISC_MM[level] * size * float(rng.uniform(0.12, 0.65) if worn[level] else rng.uniform(0.8, 1.3))
-        for level in LEVELS
-    }
-    if transitional == "lumbarised":
-        discs["L5"] = DISC_MM["L5"] * size * float(rng.uniform(0.55, 0.9))
+    discs = _random_discs(rng, worn, size, transitional)
     tilts = sagittal_tilts(rng, LEVELS, sacral_slope, worn, transitional)
     vertebrae = stack(rng, shapes, sacral_slope, tilts, discs, random_scoliosis(rng), slips)
     vertebrae, findings = _treat(rng, vertebrae, kind, region)
@@ -222,6 +217,17 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
         sacrum_look=random_look(rng, transitional),
         transitional=transitional,
     )
+
+
+def _random_discs(rng: np.random.Generator, worn: dict[str, bool], size: float, transitional: str) -> dict[str, float]:
+    """Height of the disc below each level in mm."""
+    discs = {
+        level: DISC_MM[level] * size * float(rng.uniform(0.12, 0.65) if worn[level] else rng.uniform(0.8, 1.3))
+        for level in LEVELS
+    }
+    if transitional == "lumbarised":
+        discs["L5"] = DISC_MM["L5"] * size * float(rng.uniform(0.55, 0.9))
+    return discs
 
 
 def _worn_share(level: str, old: bool) -> float:

@@ -219,12 +219,7 @@ def generate_film(
     """
     patient_seed = seed if patient_seed is None else patient_seed
     film_seed = seed if film_seed is None else film_seed
-    if min(seed, patient_seed, film_seed) < 0:
-        raise ValueError("seeds must not be negative")
-    if height_px < 128:
-        raise ValueError(f"height_px is {height_px}; a film needs at least 128")
-    if faces not in (None, "left", "right"):
-        raise ValueError(f"unknown side {faces!r}: choose left or right")
+    _check(min(seed, patient_seed, film_seed), height_px, faces)
     if kind is None:
         kind = str(np.random.default_rng([patient_seed, 7]).choice(KINDS, p=_KIND_SHARES))
     patient = random_patient(patient_seed, kind, region)
@@ -253,6 +248,16 @@ def generate_film(
         region=region,
         **film,
     )
+
+
+def _check(least_seed: int, height_px: int, faces: str | None) -> None:
+    """Raise what `generate_film` says."""
+    if least_seed < 0:
+        raise ValueError("seeds must not be negative")
+    if height_px < 128:
+        raise ValueError(f"height_px is {height_px}; a film needs at least 128")
+    if faces not in (None, "left", "right"):
+        raise ValueError(f"unknown side {faces!r}: choose left or right")
 
 
 def _develop(

@@ -133,8 +133,8 @@ def _add_lead(
         add_tube(depth, geometry, p, q, (0.7, 0.7), metal)
     top, below = np.array(points[0]), np.array(points[1])
     for i in range(4):
-        a, b = (top + (below - top) * share for share in (0.2 * i, 0.2 * i + 0.1))
-        add_tube(depth, geometry, tuple(map(float, a)), tuple(map(float, b)), (1.3, 1.3), metal)  # type: ignore[arg-type]
+        a, b = ([float(v) for v in top + (below - top) * share] for share in (0.2 * i, 0.2 * i + 0.1))
+        add_tube(depth, geometry, (a[0], a[1], a[2]), (b[0], b[1], b[2]), (1.3, 1.3), metal)
 
 
 def _add_filter(
