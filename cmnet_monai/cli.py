@@ -89,8 +89,13 @@ def synthesize(
     ] = None,
     height: Annotated[int, typer.Option(min=128, help="Height of the films in pixels.")] = 1280,
     workers: Annotated[Optional[int], typer.Option(min=1, help="Processes; every core by default.")] = None,  # noqa: UP045
+    region: Annotated[str, typer.Option(help="lumbar or thoracic.")] = "lumbar",
+    look: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="a (film-like) or b (multi-scale processing); a mix by default."),
+    ] = None,
 ) -> None:
-    """Write synthetic lateral lumbar radiographs with their truth, split 8 : 1 : 1 by patient.
+    """Write synthetic lateral radiographs with their truth, split 8 : 1 : 1 by patient.
 
     Films are DX DICOM, label maps are PNG in VerSe codes. A run that was broken off goes on where it stopped.
 
@@ -100,7 +105,7 @@ def synthesize(
     from cmnet_monai.datasets import synthesize as make
 
     try:
-        datalist = make(output, count, seed, films_per_patient, kind, height, workers)
+        datalist = make(output, count, seed, films_per_patient, kind, height, workers, region=region, look=look)
     except (OSError, ValueError) as error:
         _fail(error)
     typer.echo(f"{count} films; datalist: {datalist.resolve()}")

@@ -29,6 +29,8 @@ class FilmPlan:
         kind: kind of patient, see `generate_film`; None draws one.
         height_px: height of the film.
         monochrome1: store it as MONOCHROME1.
+        region: "lumbar" or "thoracic".
+        look: "a" or "b", whose processing; None mixes both.
     """
 
     name: str
@@ -38,12 +40,23 @@ class FilmPlan:
     kind: str | None
     height_px: int
     monochrome1: bool
+    region: str = "lumbar"
+    look: str | None = None
 
 
 def plan_films(
-    count: int, seed: int = 0, films_per_patient: int = 1, kind: str | None = None, height_px: int = 1280
+    count: int,
+    seed: int = 0,
+    films_per_patient: int = 1,
+    kind: str | None = None,
+    height_px: int = 1280,
+    *,
+    region: str = "lumbar",
+    look: str | None = None,
 ) -> list[FilmPlan]:
     """Plan `count` films; the plan of film i is the same for any count above i.
+
+    `region` and `look` go to every film unchanged, see `generate_film`.
 
     Raises:
         ValueError: a number is out of range.
@@ -56,9 +69,9 @@ def plan_films(
         patient_seed = _seed_of(seed, 1, patient)
         film_seed = _seed_of(seed, 2, i)
         name = f"film_{i:05d}"
-        plans.append(
-            FilmPlan(name, f"SYN-{seed}-{patient:05d}", patient_seed, film_seed, kind, height_px, film_seed % 3 == 0)
-        )
+        inverse = film_seed % 3 == 0
+        pseudonym = f"SYN-{seed}-{patient:05d}"
+        plans.append(FilmPlan(name, pseudonym, patient_seed, film_seed, kind, height_px, inverse, region, look))
     return plans
 
 
@@ -81,6 +94,8 @@ def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:
         height_px=plan.height_px,
         patient_seed=plan.patient_seed,
         film_seed=plan.film_seed,
+        region=plan.region,
+        look=plan.look,
     )
     for name in ("films", "labels", "truth"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -99,6 +114,8 @@ def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:
         "patient": plan.patient,
         "kind": film.kind,
         "faces": film.faces,
+        "region": film.region,
+        "look": film.look,
         "findings": list(film.findings),
         "bodies": [
             {
@@ -109,6 +126,7 @@ def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:
                 "deformity": body.deformity,
                 "grade": body.grade,
                 "findings": list(body.findings),
+                "slip_mm": round(body.slip_mm, 2),
             }
             for body in film.bodies
         ],
@@ -139,6 +157,9 @@ def synthesize(
     height_px: int = 1280,
     workers: int | None = None,
     progress: bool = True,
+    *,
+    region: str = "lumbar",
+    look: str | None = None,
 ) -> Path:
     """Write a data set of synthetic films; films that are there already are kept, so a broken run can go on.
 
@@ -151,6 +172,8 @@ def synthesize(
         height_px: height of the films.
         workers: processes; None uses every core.
         progress: show a progress bar.
+        region: "lumbar" or "thoracic".
+        look: "a" or "b", whose processing, so that one can train on one and test on the other; None mixes both.
     Returns:
         The datalist.
     Raises:
@@ -159,8 +182,15 @@ def synthesize(
     from tqdm import tqdm
 
     folder = Path(folder)
-    plans = plan_films(count, seed, films_per_patient, kind, height_px)
-    settings = {"seed": seed, "films_per_patient": films_per_patient, "kind": kind, "height_px": height_px}
+    plans = plan_films(count, seed, films_per_patient, kind, height_px, region=region, look=look)
+    settings = {
+        "seed": seed,
+        "films_per_patient": films_per_patient,
+        "kind": kind,
+        "height_px": height_px,
+        "region": region,
+        "look": look,
+    }
     _claim(folder, settings)
     items: dict[str, dict[str, Any]] = {}
     with tqdm(total=count, unit="film", desc="synthesize", disable=not progress) as bar:
@@ -172,7 +202,7 @@ def synthesize(
     for plan in plans:
         sections[section[plan.patient]].append(items[plan.name])
     write_datalist(
-        folder / DATALIST_NAME, sections, description="Synthetic lateral lumbar radiographs", settings=settings
+        folder / DATALIST_NAME, sections, description=f"Synthetic lateral {region} radiographs", settings=settings
     )
     return folder / DATALIST_NAME
 

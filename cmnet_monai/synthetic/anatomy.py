@@ -6,102 +6,54 @@ is the middle of the upper end plate of S1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from cmnet_monai.conventions import LABEL_OF_LEVEL
+from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR, THORACIC
+from cmnet_monai.synthetic.bodies import Patient, Vertebra
+from cmnet_monai.synthetic.sacral_shape import random_look, random_sacrum
+from cmnet_monai.synthetic.spine_curve import random_scoliosis, sagittal_tilts, stack
 
-LEVELS = ("T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
+LEVELS = (*THORACIC, *LUMBAR)
 KINDS = ("healthy", "compression_fracture", "implant", "cement")
+REGIONS = ("lumbar", "thoracic")
+TRANSITIONAL = ("sacralised", "lumbarised")
+VARIANTS = (*TRANSITIONAL, "spondylolysis", "spondylolisthesis", "retrolisthesis")
+"""Findings that any kind of patient may have."""
+
 GENANT_LOSS = ((0.0, 0.0), (0.20, 0.25), (0.25, 0.40), (0.40, 0.62))
 """Relative loss of height for the grades 0 to 3 (Genant et al., 1993)."""
 
-_DEPTH_MM = {"T8": 28.0, "T9": 29.0, "T10": 30.0, "T11": 30.8, "T12": 31.5, "L1": 32.2, "L2": 33.6, "L3": 34.6}
-_HEIGHT_MM = {"T8": 22.0, "T9": 23.0, "T10": 24.3, "T11": 25.6, "T12": 27.0, "L1": 28.4, "L2": 28.9, "L3": 28.6}
-_DISC_MM = {"T8": 3.2, "T9": 3.3, "T10": 3.5, "T11": 3.8, "T12": 4.4, "L1": 4.4, "L2": 5.0, "L3": 5.6}
-_LORDOSIS_SHARE = {"L5": 0.38, "L4": 0.21, "L3": 0.19, "L2": 0.15, "L1": 0.07}
+_DEPTH_MM = dict(
+    zip(LEVELS, (16.5, 17.5, 19, 21, 23, 25, 26.6, 28, 29, 30, 30.8, 31.5, 32.2, 33.6, 34.6, 34.8, 34.6), strict=True)
+)
+_HEIGHT_MM = dict(
+    zip(
+        LEVELS,
+        (16.5, 17.3, 18, 18.7, 19.4, 20.2, 21, 22, 23, 24.3, 25.6, 27, 28.4, 28.9, 28.6, 28.2, 27.8),
+        strict=True,
+    )
+)
+DISC_MM = dict(
+    zip(LEVELS, (3.2, 2.8, 2.6, 2.6, 2.7, 2.9, 3.0, 3.2, 3.3, 3.5, 3.8, 4.4, 4.8, 5.6, 6.2, 6.6, 6.0), strict=True)
+)
+"""Usual height of the disc below a level, between the middles of the end plates' rims."""
 
-
-@dataclass(frozen=True)
-class Vertebra:
-    """One vertebral (or sacral) body and what is attached to it.
-
-    ``corners_mm`` are body coordinates (posterior, inferior) of superior-anterior, superior-posterior,
-    inferior-posterior and inferior-anterior corners; ``bowl_mm`` is how deep the upper and lower end plates are
-    dished, of which ``fracture_bowl_mm`` comes from a fracture.
-    """
-
-    level: str
-    label: int
-    centre_mm: tuple[float, float, float]
-    tilt_rad: float
-    axial_rad: float
-    lateral_rad: float
-    corners_mm: tuple[tuple[float, float], ...]
-    bowl_mm: tuple[float, float]
-    fracture_bowl_mm: tuple[float, float]
-    waist_mm: tuple[float, float]
-    width_mm: float
-    osteophytes_mm: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    deformity: str = "none"
-    grade: int = 0
-    findings: tuple[str, ...] = ()
-    cage: bool = False
-
-    def to_world(self, posterior: float, inferior: float, lateral: float = 0.0) -> tuple[float, float, float]:
-        """World (or patient) position in mm of a point in body coordinates."""
-        cos, sin = np.cos(self.tilt_rad), np.sin(self.tilt_rad)
-        x = self.centre_mm[0] + posterior * cos + inferior * sin + lateral * np.sin(self.axial_rad)
-        y = self.centre_mm[1] - posterior * sin + inferior * cos + lateral * np.sin(self.lateral_rad)
-        z = self.centre_mm[2] + lateral - posterior * np.sin(self.axial_rad)
-        return float(x), float(y), float(z)
-
-    @property
-    def depth_mm(self) -> float:
-        """Mean antero-posterior depth."""
-        (a0, _), (a1, _), (a2, _), (a3, _) = self.corners_mm
-        return 0.5 * (a1 - a0 + a2 - a3)
-
-    @property
-    def height_mm(self) -> float:
-        """Mean of anterior and posterior height."""
-        (_, s0), (_, s1), (_, s2), (_, s3) = self.corners_mm
-        return 0.5 * (s3 - s0 + s2 - s1)
-
-
-@dataclass(frozen=True)
-class Patient:
-    """A patient: bodies from top to bottom, and the properties of bone and soft tissue.
-
-    ``bone`` scales the attenuation of spongy bone (1 = middle-aged, 0.4 = osteoporotic), ``size`` the skeleton,
-    ``width_mm`` is the patient's width along the rays and ``belly_mm`` the distance from L3 to the anterior skin.
-    """
-
-    vertebrae: tuple[Vertebra, ...]
-    sacrum: tuple[Vertebra, ...]
-    size: float
-    bone: float
-    cortex: float
-    width_mm: float
-    belly_mm: float
-    back_mm: float
-    pelvic_tilt_rad: float
-    diaphragm: float
-    findings: tuple[str, ...]
-    seed: int
-
-
-def _level_value(table: dict[str, float], level: str) -> float:
-    return table.get(level, table["L3"])
+_FRACTURE_WEIGHT = {
+    "lumbar": dict(zip(LEVELS[7:], (0.4, 0.5, 0.7, 1.2, 2.6, 2.8, 1.6, 1.2, 1.1, 0.8), strict=True)),
+    "thoracic": dict(
+        zip(LEVELS[3:], (0.4, 0.7, 1.2, 1.8, 1.7, 1.3, 1.2, 1.6, 2.4, 1.6, 0.4, 0.2, 0.1, 0.1), strict=True)
+    ),
+}
+_CEMENTED = {"lumbar": ("L1", "L2", "L3"), "thoracic": ("T7", "T8", "T12")}
 
 
 def _base_corners(rng: np.random.Generator, level: str, size: float) -> tuple[tuple[float, float], ...]:
-    depth = _level_value(_DEPTH_MM, level) * size * rng.uniform(0.95, 1.05)
-    height = _level_value(_HEIGHT_MM, level) * size * rng.uniform(0.95, 1.05)
-    if level == "L5":
-        height *= 0.97
-    wedge = {"L5": 0.15, "L4": 0.03, "L3": 0.0, "L2": -0.02}.get(level, -0.06) + rng.normal(0, 0.02)
+    depth = _DEPTH_MM[level] * size * rng.uniform(0.95, 1.05)
+    height = _HEIGHT_MM[level] * size * rng.uniform(0.95, 1.05)
+    wedge = {"L5": 0.15, "L4": 0.03, "L3": 0.0, "L2": -0.02}.get(level, -0.06)
+    wedge += rng.normal(0, 0.06 if level == "L5" else 0.02)
     ant, post = height * (1 + wedge / 2), height * (1 - wedge / 2)
     top, low = depth * rng.uniform(0.94, 0.98), depth * rng.uniform(0.98, 1.03)
     shift = rng.normal(0, 0.4)
@@ -143,122 +95,47 @@ def _deform(rng: np.random.Generator, vertebra: Vertebra, kind: str, grade: int)
     return replace(vertebra, corners_mm=corners, fracture_bowl_mm=fracture_bowl, deformity=kind, grade=grade)
 
 
-def _fractures(rng: np.random.Generator, kind: str) -> dict[str, tuple[str, int]]:
-    """Which levels are fractured, how and how much."""
+def _fractures(rng: np.random.Generator, kind: str, region: str) -> dict[str, tuple[str, int]]:
+    """Which levels are fractured, how and how much; at least one of them lies where the region's films show it."""
     if kind == "compression_fracture" or (kind == "cement") or (kind == "implant" and rng.random() < 0.25):
         count = int(rng.choice([1, 2, 3], p=[0.6, 0.28, 0.12]))
-        weights = np.array([0.4, 0.5, 0.7, 1.2, 2.6, 2.8, 1.6, 1.2, 1.1, 0.8])
-        chosen = rng.choice(len(LEVELS), size=count, replace=False, p=weights / weights.sum())
-        if not any(LEVELS[i] in ("T12", "L1", "L2", "L3", "L4", "L5") for i in chosen):
-            chosen[0] = LEVELS.index("L1")
+        weights = _FRACTURE_WEIGHT[region]
+        shares = np.array(list(weights.values()))
+        chosen = [str(level) for level in rng.choice(list(weights), size=count, replace=False, p=shares / shares.sum())]
+        shown = ("T12", *LUMBAR) if region == "lumbar" else LEVELS[6:11]
+        if not set(chosen) & set(shown):
+            chosen[0] = "L1" if region == "lumbar" else "T8"
         return {
-            LEVELS[i]: (str(rng.choice(["wedge", "biconcave", "crush"], p=[0.5, 0.3, 0.2])), int(rng.integers(1, 4)))
-            for i in chosen
+            level: (str(rng.choice(["wedge", "biconcave", "crush"], p=[0.5, 0.3, 0.2])), int(rng.integers(1, 4)))
+            for level in chosen
         }
     return {}
 
 
-def _tilts(rng: np.random.Generator, sacral_slope: float) -> dict[str, float]:
-    """Sagittal tilt of every body in degrees, positive where the anterior end is lower."""
-    lordosis = float(np.clip(0.72 * sacral_slope + rng.normal(24, 9), 6, 80))
-    shares = {level: share * rng.uniform(0.75, 1.25) for level, share in _LORDOSIS_SHARE.items()}
-    total = sum(shares.values())
-    tilts, tilt = {}, sacral_slope
-    for level in reversed(LEVELS):
-        if level in shares:
-            tilt -= lordosis * shares[level] / total
-        else:
-            tilt += {"T12": rng.normal(0, 1.5), "T11": rng.normal(2, 1.5)}.get(level, rng.normal(3.5, 1.5))
-        tilts[level] = tilt
-    return tilts
-
-
-def _stack(
-    rng: np.random.Generator,
-    shapes: dict[str, Vertebra],
-    tilts: dict[str, float],
-    discs: dict[str, float],
-    scoliosis: tuple[float, float, float],
-    slips: dict[str, float],
-) -> tuple[Vertebra, ...]:
-    """Put the bodies on top of each other, from S1's upper end plate upwards."""
-    x = y = 0.0
-    below, kyphosis = None, 0.0
-    bend, phase, twist = scoliosis
-    placed = []
-    for i, level in enumerate(reversed(LEVELS)):
-        shape = shapes[level]
-        tilt = np.deg2rad(tilts[level]) + kyphosis
-        mean_tilt = tilt if below is None else 0.5 * (tilt + below)
-        below = tilt
-        x -= discs[level] * np.sin(mean_tilt)
-        y -= discs[level] * np.cos(mean_tilt)
-        corners = shape.corners_mm
-        low, top = 0.5 * (corners[2][1] + corners[3][1]), 0.5 * (corners[0][1] + corners[1][1])
-        slip = slips.get(level, 0.0)
-        cx, cy = x - low * np.sin(tilt) - slip * np.cos(tilt), y - low * np.cos(tilt) + slip * np.sin(tilt)
-        lateral = bend * np.sin(phase + i * 0.42)
-        placed.append(
-            replace(
-                shape,
-                centre_mm=(float(cx), float(cy), float(bend * 30 * (np.sin(phase + i * 0.42) - np.sin(phase)))),
-                tilt_rad=float(tilt),
-                lateral_rad=float(lateral + rng.normal(0, 0.012)),
-                axial_rad=float(twist * np.sin(phase + i * 0.42) + rng.normal(0, 0.015)),
-            )
-        )
-        x, y = cx + top * np.sin(tilt), cy + top * np.cos(tilt)
-        if shape.deformity == "wedge":
-            angle = np.arctan2((corners[0][1] - corners[1][1]), shape.depth_mm)
-            kyphosis += 0.5 * max(float(angle), 0.0)
-    return tuple(reversed(placed))
-
-
-def _sacrum(rng: np.random.Generator, sacral_slope: float, size: float) -> tuple[Vertebra, ...]:
-    """Segments S1 to S5 and a coccyx, along the sacral curve."""
-    curve = float(rng.uniform(0.6, 1.4))
-    tilts = np.deg2rad(sacral_slope + np.array([4.0, 18.0, 12.0, -10.0, -40.0, -70.0]) * curve)
-    depths = np.array([35.5, 21.0, 16.0, 13.0, 10.0, 8.0, 7.0]) * size * rng.uniform(0.95, 1.05)
-    depths[0] *= rng.uniform(0.95, 1.04)
-    heights = np.array([27.5, 23.0, 19.0, 16.0, 14.0, 17.0]) * size * rng.uniform(0.94, 1.06)
-    widths = np.array([50.0, 42.0, 34.0, 28.0, 22.0, 12.0]) * size
-    gaps = np.array([0.0, rng.uniform(0.0, 3.0), 0.3, 0.2, 0.2, 1.0])
-    x = y = 0.0
-    out = []
-    for i in range(6):
-        tilt = float(tilts[i])
-        x, y = x + gaps[i] * np.sin(tilt), y + gaps[i] * np.cos(tilt)
-        h = heights[i]
-        ant, post = h * (1.08 if i == 0 else 1.0), h * (0.84 if i == 0 else 1.0)
-        # The promontory juts out: the anterior wall runs back, the posterior one hardly moves.
-        back = 0.5 * depths[0] if i == 0 else 0.5 * depths[i]
-        low_post = back - (0.13 * depths[0] if i == 0 else 0.1 * depths[i])
-        low_ant = low_post - depths[i + 1] * 1.05
-        cx, cy = x + 0.5 * h * np.sin(tilt), y + 0.5 * h * np.cos(tilt)
-        out.append(
-            Vertebra(
-                level=f"S{i + 1}",
-                label=LABEL_OF_LEVEL["S1"] if i == 0 else 0,
-                centre_mm=(float(cx), float(cy), 0.0),
-                tilt_rad=tilt,
-                axial_rad=0.0,
-                lateral_rad=0.0,
-                corners_mm=(
-                    (-back, -0.5 * h),
-                    (back, -0.5 * h),
-                    (low_post, -0.5 * h + post),
-                    (low_ant, -0.5 * h + ant),
-                ),
-                bowl_mm=(float(rng.uniform(0.3, 1.5)), 0.3),
-                fracture_bowl_mm=(0.0, 0.0),
-                waist_mm=(1.2, 0.3),
-                width_mm=float(widths[i]),
-            )
-        )
-        middle = 0.5 * (low_ant + low_post)
-        x = cx + 0.5 * h * np.sin(tilt) + middle * np.cos(tilt)
-        y = cy + 0.5 * h * np.cos(tilt) - middle * np.sin(tilt)
-    return tuple(out)
+def _slips(
+    rng: np.random.Generator, old: bool, transitional: str
+) -> tuple[dict[str, float], tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """How far each level slips, the patient's findings from it, and each body's."""
+    slips = {level: float(rng.normal(0, 0.7)) for level in LEVELS}
+    found: list[str] = []
+    marks: dict[str, tuple[str, ...]] = {}
+    draw = rng.random()
+    if draw < (0.2 if old else 0.06):
+        level = str(rng.choice(["L3", "L4", "L5"], p=[0.15, 0.55, 0.3]))
+        slips[level] = float(rng.uniform(3, 10))
+        found.append("spondylolisthesis")
+    elif draw < (0.28 if old else 0.14) and transitional != "lumbarised":
+        # A gap in the neural arch lets L5 slide further than a worn joint does, sometimes not at all.
+        marks["L5"] = ("spondylolysis",)
+        found.append("spondylolysis")
+        if rng.random() < 0.8:
+            slips["L5"] = float(rng.uniform(3, 10) if rng.random() < 0.7 else rng.uniform(10, 19))
+            found.append("spondylolisthesis")
+    if rng.random() < (0.12 if old else 0.03):
+        level = str(rng.choice([level for level in ("L1", "L2", "L3") if slips[level] < 3]))
+        slips[level] = -float(rng.uniform(2.5, 6))
+        found.append("retrolisthesis")
+    return slips, tuple(found), marks
 
 
 def _random_body(rng: np.random.Generator, level: str, size: float, old: bool) -> Vertebra:
@@ -281,66 +158,92 @@ def _random_body(rng: np.random.Generator, level: str, size: float, old: bool) -
     )
 
 
-def random_patient(seed: int, kind: str = "healthy") -> Patient:
-    """Draw a patient; the same seed and kind give the same patient.
+def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> Patient:
+    """Draw a patient; the same arguments give the same patient.
+
+    One patient in 16 has a transitional vertebra. Levels are counted from the lowest full disc, as on a film without
+    the whole spine: what lies below it is S1. A "sacralised" segment is therefore S1, square and with a clear disc
+    below it, under four or five bodies without ribs; a "lumbarised" one is L5, set nearly in line with the sacrum.
 
     Args:
         seed: seed of the patient's own random generator.
         kind: one of ``KINDS``.
+        region: one of ``REGIONS``; where fractures and implants are.
     Raises:
-        ValueError: the kind is unknown.
+        ValueError: the kind or region is unknown.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}: choose one of {', '.join(KINDS)}")
-    rng = np.random.default_rng([seed, KINDS.index(kind), 11])
+    if region not in REGIONS:
+        raise ValueError(f"unknown region {region!r}: choose one of {', '.join(REGIONS)}")
+    rng = np.random.default_rng([seed, KINDS.index(kind), 11, REGIONS.index(region)])
     size = float(np.clip(rng.normal(1.04, 0.07), 0.88, 1.24))
     old = kind != "healthy" or rng.random() < 0.45
-    bone = float(rng.uniform(0.35, 0.85) if old else rng.uniform(0.7, 1.4))
-    sacral_slope = float(np.clip(rng.normal(44, 10), 14, 68))
-    fractures = _fractures(rng, kind)
+    bone = float(rng.uniform(0.3, 0.8) if old else rng.uniform(0.45, 1.15))
+    transitional = str(rng.choice(["", *TRANSITIONAL], p=[0.94, 0.03, 0.03]))
+    sacral_slope = float(np.clip(rng.normal(40, 12), 14, 70))
+    slips, variants, marks = _slips(rng, old, transitional)
+    fractures = _fractures(rng, kind, region)
     shapes = {}
     for level in LEVELS:
         shape = _random_body(rng, level, size, old)
+        if level == "L5" and transitional == "lumbarised":
+            shape = _squared(shape)
         if level in fractures:
             shape = _deform(rng, shape, *fractures[level])
-        shapes[level] = shape
-    worn = {level: rng.random() < (0.3 if old else 0.08) for level in LEVELS}
-    discs = {
-        level: _level_value(_DISC_MM, level)
-        * size
-        * float(rng.uniform(0.3, 0.7) if worn[level] else rng.uniform(0.85, 1.25))
-        for level in LEVELS
-    }
-    slips = {level: float(rng.normal(0, 0.7)) for level in LEVELS}
-    if rng.random() < (0.18 if old else 0.05):
-        slips[str(rng.choice(["L4", "L5", "L3"]))] = float(rng.uniform(3, 9))
-    severity = float(rng.choice([0.02, 0.07, 0.16], p=[0.55, 0.33, 0.12]))
-    scoliosis = (
-        severity * float(rng.uniform(-1, 1)),
-        float(rng.uniform(0, 6.28)),
-        float(rng.normal(0, 0.05 + severity)),
-    )
-    vertebrae = _stack(rng, shapes, _tilts(rng, sacral_slope), discs, scoliosis, slips)
-    vertebrae, findings = _treat(rng, vertebrae, kind)
+        shapes[level] = replace(shape, findings=marks.get(level, ()))
+    worn = {level: rng.random() < _worn_share(level, old) or slips[level] > 5 for level in LEVELS}
+    discs = _random_discs(rng, worn, size, transitional)
+    tilts = sagittal_tilts(rng, LEVELS, sacral_slope, worn, transitional)
+    vertebrae = stack(rng, shapes, sacral_slope, tilts, discs, random_scoliosis(rng), slips)
+    vertebrae, findings = _treat(rng, vertebrae, kind, region)
+    sacrum = random_sacrum(rng, sacral_slope, size, transitional, domed=slips["L5"] > 9)
+    if "screws" in vertebrae[-1].findings and rng.random() < 0.6:
+        sacrum = (replace(sacrum[0], findings=("screws",)), *sacrum[1:])
     width = float(np.clip(rng.normal(325, 40), 250, 430)) * size**0.5
     return Patient(
         vertebrae=vertebrae,
-        sacrum=_sacrum(rng, sacral_slope, size),
+        sacrum=sacrum,
         size=size,
         bone=bone,
-        cortex=float(rng.uniform(0.7, 1.2)) * (0.75 + 0.25 * min(bone, 1.0)),
+        cortex=float(rng.uniform(0.55, 1.15)) * (0.75 + 0.25 * min(bone, 1.0)),
         width_mm=width,
         belly_mm=float(np.clip(rng.normal(105, 25), 60, 190)),
         back_mm=float(np.clip(rng.normal(95, 14), 70, 135)),
-        pelvic_tilt_rad=float(np.deg2rad(np.clip(rng.normal(13, 8), -5, 32))),
-        diaphragm=float(rng.uniform(-0.6, 3.2)),
-        findings=findings,
+        pelvic_tilt_rad=float(np.deg2rad(np.clip(rng.normal(15, 9), -6, 38))),
+        diaphragm=float(np.clip(rng.normal(1.5, 0.85), -0.4, 3.4)),
+        findings=tuple(filter(None, (*findings, *variants, transitional))),
         seed=seed,
+        sacrum_look=random_look(rng, transitional),
+        transitional=transitional,
     )
 
 
+def _random_discs(rng: np.random.Generator, worn: dict[str, bool], size: float, transitional: str) -> dict[str, float]:
+    """Height of the disc below each level in mm."""
+    discs = {
+        level: DISC_MM[level] * size * float(rng.uniform(0.12, 0.65) if worn[level] else rng.uniform(0.8, 1.3))
+        for level in LEVELS
+    }
+    if transitional == "lumbarised":
+        discs["L5"] = DISC_MM["L5"] * size * float(rng.uniform(0.55, 0.9))
+    return discs
+
+
+def _worn_share(level: str, old: bool) -> float:
+    """Chance of a worn disc below a level; the two lowest discs wear first."""
+    return (0.3 if old else 0.08) + (0.18 if level in ("L4", "L5") else 0.0)
+
+
+def _squared(body: Vertebra) -> Vertebra:
+    """A lumbarised segment: as high behind as in front, and tapering downwards a little."""
+    (a0, s0), (a1, s1), (a2, s2), (a3, s3) = body.corners_mm
+    half = 0.25 * (s3 - s0 + s2 - s1)
+    return replace(body, corners_mm=((a0, -half), (a1, -half), (0.93 * a2, half), (0.93 * a3, half)))
+
+
 def _treat(
-    rng: np.random.Generator, vertebrae: tuple[Vertebra, ...], kind: str
+    rng: np.random.Generator, vertebrae: tuple[Vertebra, ...], kind: str, region: str
 ) -> tuple[tuple[Vertebra, ...], tuple[str, ...]]:
     """Mark which bodies carry screws, cages or cement."""
     found: list[str] = []
@@ -348,8 +251,9 @@ def _treat(
     cages: set[str] = set()
     if kind == "implant":
         count = int(rng.choice([2, 3, 4, 5], p=[0.45, 0.3, 0.15, 0.1]))
-        last = int(rng.choice([9, 9, 9, 8, 8, 7, 6]))
-        used = range(max(last - count + 1, 3), last + 1)
+        lowest = ("L5", "L5", "L5", "L4", "L4", "L3", "L2") if region == "lumbar" else ("L1", "T12", "T11", "T9", "T8")
+        last = LEVELS.index(str(rng.choice(lowest)))
+        used = range(max(last - count + 1, LEVELS.index("T11") if region == "lumbar" else 3), last + 1)
         for i in used:
             if i in (used[0], used[-1]) or rng.random() < 0.85:
                 marks[LEVELS[i]].append("screws")
@@ -357,7 +261,7 @@ def _treat(
             cages.update(LEVELS[i] for i in used if rng.random() < 0.6)
         found += ["screws", "rods"] + (["cage"] if cages else [])
     if kind == "cement" or (kind == "implant" and rng.random() < 0.12):
-        candidates = [v.level for v in vertebrae if v.deformity != "none"] or ["L1", "L2", "L3"]
+        candidates = [v.level for v in vertebrae if v.deformity != "none"] or list(_CEMENTED[region])
         for level in candidates:
             if rng.random() < 0.75 or level == candidates[0]:
                 marks[level].append("cement")

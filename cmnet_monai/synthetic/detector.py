@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from cmnet_monai.synthetic.fields import smooth_noise, upsample
 from cmnet_monai.synthetic.projection import FloatArray
-from cmnet_monai.synthetic.soft_tissue import smooth_noise, upsample
 
 # 5 x 7 letters, rows from top to bottom.
 _FONT = {
@@ -43,6 +43,7 @@ class Exposure:
         edge_mm: its size.
         flatten: share of broad differences that dynamic range compression removes.
         bits_stored: bits of a stored value.
+        local: how far local contrast is evened out, 0 (not) to 1 (the same everywhere).
     """
 
     counts: float
@@ -55,6 +56,7 @@ class Exposure:
     edge_mm: float
     flatten: float
     bits_stored: int
+    local: float = 0.0
 
 
 def random_exposure(rng: np.random.Generator) -> Exposure:
@@ -119,12 +121,24 @@ def develop(log_signal: FloatArray, exposure: Exposure, spacing_mm: float) -> Fl
     image = np.clip(log_signal, -5.0, 5.0)
     if exposure.flatten > 0:
         image = image - np.float32(exposure.flatten) * _coarse_blur(np.clip(image, -2.5, 4), 22.0 / spacing_mm)
+    if exposure.local > 0:
+        image = _even_out(image, exposure.local, spacing_mm)
     if exposure.edge > 0:
         image = image + np.float32(exposure.edge) * (image - _coarse_blur(image, exposure.edge_mm / spacing_mm))
     scaled = (image - np.float32(exposure.centre * (1 - exposure.flatten))) / np.float32(exposure.latitude)
     curve = 1 / (1 + np.exp(-scaled))
     straight = np.clip(0.5 + scaled * 0.17, 0, 1)
     return np.asarray(curve * (1 - exposure.linear) + straight * exposure.linear, dtype=np.float32)
+
+
+def _even_out(image: FloatArray, share: float, spacing_mm: float) -> FloatArray:
+    """Bring the local contrast nearer to its mean: weak detail up to 2.5 times as strong, strong detail weaker."""
+    broad = _coarse_blur(image, 9.0 / spacing_mm)
+    detail = image - broad
+    spread = np.sqrt(np.maximum(_coarse_blur(detail * detail, 18.0 / spacing_mm), 1e-6))
+    usual = float(np.median(spread))
+    gain = np.clip(usual / np.maximum(spread, 0.1 * usual), 0.4, 2.5) ** np.float32(share)
+    return np.asarray(broad + detail * gain, dtype=np.float32)
 
 
 def collimate(

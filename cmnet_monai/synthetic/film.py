@@ -8,13 +8,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cmnet_monai.synthetic import detector, hardware, pelvis, posterior, soft_tissue, vertebra
+from cmnet_monai.conventions import LUMBAR, THORACIC
+from cmnet_monai.synthetic import (
+    chest,
+    degeneration,
+    detector,
+    hardware,
+    looks,
+    marks,
+    pelvis,
+    posterior,
+    sacrum,
+    shadows,
+    soft_tissue,
+    vertebra,
+)
 from cmnet_monai.synthetic.anatomy import KINDS, Patient, Vertebra, random_patient
 from cmnet_monai.synthetic.projection import FloatArray, Geometry
 
 _KIND_SHARES = (0.42, 0.30, 0.16, 0.12)
 _SLICES = 26
 _MIN_VISIBLE = 0.5
+_KEPT = {"lumbar": LUMBAR, "thoracic": THORACIC[5:11]}
+"""Levels that the collimator never hides."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +38,15 @@ class BodyTruth:
     """One vertebral body as it lies on a film.
 
     Args:
-        level: its name, "T8" to "L5" or "S1".
+        level: its name, "T1" to "L5" or "S1".
         label: its value in the label map (VerSe).
         centre_xy_px: centroid of its region in the label map, px.
         corners_xy_px: projected corners, (4, 2): superior-anterior, superior-posterior, inferior-posterior,
             inferior-anterior; px, may lie outside the film.
         deformity: "none", "wedge", "biconcave" or "crush".
         grade: Genant grade, 0 to 3.
-        findings: "cement", "screws".
+        findings: "cement", "screws", "spondylolysis".
+        slip_mm: how far it has slipped forwards on the body below.
     """
 
     level: str
@@ -39,6 +56,7 @@ class BodyTruth:
     deformity: str
     grade: int
     findings: tuple[str, ...]
+    slip_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +74,8 @@ class SyntheticFilm:
         valid_area: True inside the collimator.
         seed: the seed of the film.
         kind: the kind of patient.
+        region: "lumbar" or "thoracic".
+        look: "a", "b" or "odd": whose processing, see `generate_film`.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -68,6 +88,8 @@ class SyntheticFilm:
     valid_area: npt.NDArray[np.bool_]
     seed: int
     kind: str
+    region: str = "lumbar"
+    look: str = ""
 
 
 def place_patient(patient: Patient, shift_xy_mm: tuple[float, float], height_mm: float) -> Patient:
@@ -84,42 +106,55 @@ def place_patient(patient: Patient, shift_xy_mm: tuple[float, float], height_mm:
     )
 
 
-def _position(patient: Patient, height_px: int, rng: np.random.Generator) -> tuple[Geometry, Patient]:
+def _position(patient: Patient, height_px: int, rng: np.random.Generator, region: str) -> tuple[Geometry, Patient]:
     """Choose film size, source, and where the patient lies on the film."""
-    aspect = float(rng.uniform(0.5, 0.9) if rng.random() < 0.5 else rng.uniform(0.7, 0.86))
-    coned = rng.random() < 0.15
-    field_mm = float(rng.uniform(270, 345) if coned else np.clip(rng.normal(432, 32), 345, 530))
+    wide = float(rng.choice([0.82, 0.6], p=[0.75, 0.25])) + float(rng.normal(0, 0.03))
+    aspect = float(rng.uniform(0.5, 0.9)) if rng.random() < 0.5 else min(max(wide, 0.5), 0.9)
+    coned = rng.random() < 0.12
+    low, high = (0.2, 0.48) if aspect < 0.66 else (0.33, 0.62)
+    across = float(rng.uniform(low, high))
+    if region == "lumbar":
+        anchor = "L3"
+        field_mm = float(rng.uniform(270, 345) if coned else np.clip(rng.normal(440, 38), 350, 560)) * patient.size
+        down = float(
+            np.clip(rng.normal(0.48, 0.07), 0.36, 0.6) if coned else np.clip(rng.normal(0.38, 0.05), 0.26, 0.54)
+        )
+    else:
+        anchor = "T8"
+        field_mm = float(rng.uniform(290, 330) if coned else np.clip(rng.normal(385, 35), 310, 480)) * patient.size
+        down = float(np.clip(rng.normal(0.47, 0.05), 0.36, 0.58))
+        across += 0.08
     spacing = field_mm / height_px
-    width_px = round(height_px * aspect)
     source = float(rng.uniform(1000, 1800))
     height = 0.5 * patient.width_mm + float(rng.uniform(40, 90))
     scale = source / (source - height)
-    low, high = (0.17, 0.42) if aspect < 0.66 else (0.3, 0.6)
-    l3 = next(v for v in patient.vertebrae if v.level == "L3").centre_mm
-    goal = (
-        float(rng.uniform(low, high)) * aspect * field_mm,
-        float(np.clip(rng.normal(0.48, 0.07), 0.36, 0.6) if coned else np.clip(rng.normal(0.395, 0.055), 0.27, 0.56))
-        * field_mm,
-    )
-    central = (goal[0] + float(rng.normal(15, 20)), goal[1] + float(rng.normal(45, 35)))
+    middle = next(v for v in patient.vertebrae if v.level == anchor).centre_mm
+    goal = across * aspect * field_mm, down * field_mm
+    # A central ray beside the spine's middle meets bodies and pelvis obliquely: it doubles every end plate.
+    central = (goal[0] + float(rng.normal(10, 40)), goal[1] + float(rng.normal(40, 60)))
     where = tuple(c + (g - c) / scale for c, g in zip(central, goal))
-    geometry = Geometry((width_px, height_px), spacing, source, central)
-    return geometry, place_patient(patient, (where[0] - l3[0], where[1] - l3[1]), height)
+    geometry = Geometry((round(height_px * aspect), height_px), spacing, source, central)
+    return geometry, place_patient(patient, (where[0] - middle[0], where[1] - middle[1]), height)
 
 
-def render_depth(patient: Patient, geometry: Geometry, rng: np.random.Generator, slices: int = _SLICES) -> FloatArray:
+def render_depth(
+    patient: Patient, geometry: Geometry, rng: np.random.Generator, slices: int = _SLICES, region: str = "lumbar"
+) -> FloatArray:
     """Optical depths of a placed patient on the detector, (x, y)."""
     depth = np.zeros(geometry.shape, np.float32)
     soft_tissue.add_trunk(depth, geometry, patient, rng)
     pelvis.add_pelvis(depth, geometry, patient, rng)
-    pelvis.add_sacrum(depth, geometry, patient, slices, rng)
+    sacrum.add_sacrum(depth, geometry, patient, slices, rng)
     for body in patient.vertebrae:
         vertebra.add_body(depth, geometry, body, patient.bone, patient.cortex, slices, rng)
         posterior.add_posterior_elements(depth, geometry, body, patient, rng)
-        if body.level.startswith("T"):
+        if posterior.bears_ribs(body, patient):
             posterior.add_ribs(depth, geometry, patient, body, rng)
-        if patient.bone < 0.85 and rng.random() < 0.06:
-            posterior.add_disc_vacuum(depth, geometry, body)
+        posterior.add_disc(depth, geometry, body, rng)
+    degeneration.add_degeneration(depth, geometry, patient)
+    if region == "thoracic":
+        chest.add_shoulders(depth, geometry, patient, rng)
+    shadows.add_shadows(depth, geometry, patient, rng)
     hardware.add_hardware(depth, geometry, patient, rng)
     return np.maximum(depth, 0)
 
@@ -143,7 +178,9 @@ def render_labels(
         labels[window][mask] = body.label
         ix, iy = np.nonzero(mask)
         centre = float(ix.mean() + window[0].start), float(iy.mean() + window[1].start)
-        truths.append(BodyTruth(body.level, body.label, centre, corners, body.deformity, body.grade, body.findings))
+        truths.append(
+            BodyTruth(body.level, body.label, centre, corners, body.deformity, body.grade, body.findings, body.slip_mm)
+        )
     return labels, tuple(truths)
 
 
@@ -163,8 +200,10 @@ def generate_film(
     patient_seed: int | None = None,
     film_seed: int | None = None,
     faces: str | None = None,
+    region: str = "lumbar",
+    look: str | None = None,
 ) -> SyntheticFilm:
-    """Make one lateral lumbar radiograph; the same arguments give the same bytes.
+    """Make one lateral radiograph; the same arguments give the same bytes.
 
     Args:
         seed: seed of patient and film where they have none of their own.
@@ -173,28 +212,25 @@ def generate_film(
         patient_seed: seed of the anatomy, so that a patient can have several films.
         film_seed: seed of position, exposure and noise.
         faces: "left" or "right"; None draws one by the film's seed.
+        region: "lumbar" (T11 to the hips) or "thoracic" (T2 to L1, under ribs, lungs and shoulders).
+        look: "a" (film-like) or "b" (multi-scale processing), see `looks`; None mixes them.
     Raises:
-        ValueError: the kind or side is unknown, a seed is negative, or the film is less than 128 px high.
+        ValueError: the kind, side, region or look is unknown, a seed is negative, or the film is less than 128 px high.
     """
     patient_seed = seed if patient_seed is None else patient_seed
     film_seed = seed if film_seed is None else film_seed
-    if min(seed, patient_seed, film_seed) < 0:
-        raise ValueError("seeds must not be negative")
-    if height_px < 128:
-        raise ValueError(f"height_px is {height_px}; a film needs at least 128")
-    if faces not in (None, "left", "right"):
-        raise ValueError(f"unknown side {faces!r}: choose left or right")
+    _check(min(seed, patient_seed, film_seed), height_px, faces)
     if kind is None:
         kind = str(np.random.default_rng([patient_seed, 7]).choice(KINDS, p=_KIND_SHARES))
-    patient = random_patient(patient_seed, kind)
+    patient = random_patient(patient_seed, kind, region)
     rng = np.random.default_rng([film_seed, patient_seed, 13])
     drawn = "left" if rng.random() < 0.5 else "right"
     faces = faces or drawn
-    geometry, placed = _position(patient, height_px, rng)
-    depth = render_depth(placed, geometry, rng)
+    geometry, placed = _position(patient, height_px, rng, region)
+    depth = render_depth(placed, geometry, rng, region=region)
     everywhere = np.ones(geometry.shape, bool)
     labels, truths = render_labels(placed, geometry, everywhere)
-    film = _develop(depth, labels, truths, geometry, faces, rng)
+    film = _develop(depth, labels, truths, geometry, faces, look, region, rng)
     if not film["valid_area"].all():
         valid = film["valid_area"] if faces == "left" else film["valid_area"][::-1]
         labels, truths = render_labels(placed, geometry, valid)
@@ -209,8 +245,19 @@ def generate_film(
         findings=patient.findings,
         seed=seed,
         kind=kind,
+        region=region,
         **film,
     )
+
+
+def _check(least_seed: int, height_px: int, faces: str | None) -> None:
+    """Raise what `generate_film` says."""
+    if least_seed < 0:
+        raise ValueError("seeds must not be negative")
+    if height_px < 128:
+        raise ValueError(f"height_px is {height_px}; a film needs at least 128")
+    if faces not in (None, "left", "right"):
+        raise ValueError(f"unknown side {faces!r}: choose left or right")
 
 
 def _develop(
@@ -219,12 +266,15 @@ def _develop(
     truths: tuple[BodyTruth, ...],
     geometry: Geometry,
     faces: str,
+    look: str | None,
+    region: str,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Expose, process, mirror, collimate, mark and store."""
-    exposure = detector.random_exposure(rng)
+    look, exposure = looks.random_look(rng, look)
     reference = float(np.median(depth[labels > 0])) if labels.any() else float(np.median(depth))
     signal = detector.expose(depth, reference, exposure, geometry.spacing_mm, rng)
+    looks.add_equipment(signal, rng)
     image = detector.develop(signal, exposure, geometry.spacing_mm)
     for _ in range(5):
         bodies = image[labels > 0]
@@ -233,16 +283,19 @@ def _develop(
         # No one would keep a film on which bodies are burnt out: process it again, softer.
         exposure = replace(exposure, centre=0.5 * exposure.centre + 0.25, latitude=1.3 * exposure.latitude)
         image = detector.develop(signal, exposure, geometry.spacing_mm)
-    lumbar = [t for t in truths if t.level.startswith("L")]
-    points = np.vstack([t.corners_xy_px for t in lumbar]) if lumbar else np.array([[0.0, 0.0], [1.0, 1.0]])
+    if rng.random() < 0.3:
+        image = looks.lower_resolution(image, rng)
+    kept = [t for t in truths if t.level in _KEPT[region]]
+    points = np.vstack([t.corners_xy_px for t in kept]) if kept else np.array([[0.0, 0.0], [1.0, 1.0]])
     if faces == "right":
         image = np.ascontiguousarray(image[::-1])
         points = points * (-1, 1) + (geometry.shape[0] - 1, 0)
     image, valid = detector.collimate(image, points, rng)
+    named = np.vstack([np.vstack([t.corners_xy_px, [t.centre_xy_px]]) for t in truths]) if truths else points
+    if truths and faces == "right":
+        named = named * (-1, 1) + (geometry.shape[0] - 1, 0)
     if rng.random() < 0.85:
-        named = np.vstack([np.vstack([t.corners_xy_px, [t.centre_xy_px]]) for t in truths]) if truths else points
-        if faces == "right":
-            named = named * (-1, 1) + (geometry.shape[0] - 1, 0)
         detector.add_marker(image, named, str(rng.choice(["L", "R"])), rng)
+    marks.add_marks(image, named, rng)
     pixels = detector.quantise(image, exposure.bits_stored, rng)
-    return {"pixels": pixels, "bits_stored": exposure.bits_stored, "valid_area": valid}
+    return {"look": look, "pixels": pixels, "bits_stored": exposure.bits_stored, "valid_area": valid}

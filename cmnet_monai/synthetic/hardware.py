@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from cmnet_monai.synthetic.anatomy import Patient, Vertebra
+from cmnet_monai.synthetic.bodies import Patient, Vertebra
+from cmnet_monai.synthetic.implants import add_rare_implants
 from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Point3, add_ellipsoid, add_tube
 
 TITANIUM_PER_MM = 0.16
@@ -27,14 +28,26 @@ def add_hardware(depth: FloatArray, geometry: Geometry, patient: Patient, rng: n
             _add_cage(depth, geometry, vertebra, below, metal, rng)
         if "cement" in vertebra.findings:
             _add_cement(depth, geometry, vertebra, rng)
+    s1 = patient.sacrum[0]
+    if "screws" in s1.findings:
+        for side in (-1.0, 1.0):
+            heads[side].append(_add_screw(depth, geometry, s1, patient.size, side, metal, rng))
+    thick = float(rng.uniform(2.2, 3.4))
+    one_sided = rng.random() < 0.08
     for side in (-1.0, 1.0):
         # Screws of the upper and lower neighbours are joined by a rod, which overhangs both ends a little.
         joints = heads[side]
-        if len(joints) < 2:
+        if len(joints) < 2 or (one_sided and side > 0):
             continue
         joints = [_beyond(joints[1], joints[0], 7.0), *joints, _beyond(joints[-2], joints[-1], 7.0)]
         for p, q in pairwise(joints):
-            add_tube(depth, geometry, p, q, (2.8, 2.8), metal)
+            add_tube(depth, geometry, p, q, (thick, thick), metal)
+    if len(heads[1.0]) > 1 and rng.random() < 0.25:
+        # A cross-link between the rods, seen end on.
+        at = [np.mean([heads[side][0], heads[side][1]], axis=0) for side in (-1.0, 1.0)]
+        ends = [(float(p[0]), float(p[1]), float(p[2])) for p in at]
+        add_tube(depth, geometry, ends[0], ends[1], (3.0, 3.0), Material(0.4 * metal.core))
+    add_rare_implants(depth, geometry, patient, metal, rng)
 
 
 def _beyond(start: Point3, end: Point3, by_mm: float) -> Point3:
@@ -103,6 +116,9 @@ def _add_cement(depth: FloatArray, geometry: Geometry, vertebra: Vertebra, rng: 
     d, h = 0.5 * vertebra.depth_mm, vertebra.height_mm
     strength = CEMENT_PER_MM * float(rng.uniform(0.6, 1.5))
     middle = 0.25 * sum(s for _, s in vertebra.corners_mm)
+    if rng.random() < 0.35:
+        _add_balloon_cement(depth, geometry, vertebra, strength, rng)
+        return
     for side in (-1.0, 1.0) if rng.random() < 0.7 else (float(rng.choice([-0.5, 0.5])),):
         at = np.array([float(rng.normal(-0.15, 0.15)) * d, middle + float(rng.normal(0, 0.06)) * h])
         for _ in range(int(rng.integers(7, 16))):
@@ -115,3 +131,17 @@ def _add_cement(depth: FloatArray, geometry: Geometry, vertebra: Vertebra, rng: 
         leak = vertebra.to_world(-d - 2.0, float(rng.uniform(-0.5, 0.5)) * h)
         away = vertebra.to_world(-d - 3.0, float(rng.uniform(-0.9, 0.9)) * h)
         add_tube(depth, geometry, leak, away, (1.8, 1.0), Material(strength))
+
+
+def _add_balloon_cement(
+    depth: FloatArray, geometry: Geometry, vertebra: Vertebra, strength: float, rng: np.random.Generator
+) -> None:
+    """Add the cement of a kyphoplasty: one or two round, sharply bordered lumps where the balloons were."""
+    d, h = 0.5 * vertebra.depth_mm, vertebra.height_mm
+    middle = 0.25 * sum(s for _, s in vertebra.corners_mm)
+    for side in (-1.0, 1.0) if rng.random() < 0.6 else (float(rng.uniform(-0.5, 0.5)),):
+        a, s = float(rng.normal(-0.1, 0.15)) * d, middle + float(rng.normal(0, 0.05)) * h
+        axes = (float(rng.uniform(0.4, 0.75)) * d, float(rng.uniform(0.25, 0.42)) * h, 8.0)
+        add_ellipsoid(
+            depth, geometry, vertebra.to_world(a, s, side * 9.0), axes, -vertebra.tilt_rad, Material(1.3 * strength)
+        )

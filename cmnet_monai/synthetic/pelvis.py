@@ -1,41 +1,44 @@
-"""Sacrum, iliac wings, hips and thigh bones below the lumbar spine."""
+"""Hip bones, hips and thigh bones beside and below the sacrum."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
+import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
-from cmnet_monai.synthetic.anatomy import Patient
+from cmnet_monai.synthetic.bodies import Patient
+from cmnet_monai.synthetic.fields import WATER_PER_MM
 from cmnet_monai.synthetic.projection import (
     FloatArray,
     Geometry,
     Material,
+    Point3,
     Tube,
     add_ellipsoid,
     add_plate,
     add_tube,
     add_union,
 )
-from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM, add_body
+from cmnet_monai.synthetic.ridges import add_curve
+from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM
 
-# Outline of a right hip bone seen from the side, as fractions of the distance hip to S1 (x to posterior, y down),
-# from the front of the crest over its top to the back spine, the notch, the ischium, the pubis and back.
-_ILIUM = np.array(
-    [
-        (-0.62, -0.52), (-0.58, -0.74), (-0.38, -0.98), (-0.08, -1.13), (0.25, -1.12), (0.50, -0.98), (0.66, -0.78),
-        (0.62, -0.62), (0.42, -0.50), (0.30, -0.34), (0.34, -0.14), (0.30, 0.10), (0.24, 0.36), (0.08, 0.52),
-        (-0.10, 0.44), (-0.16, 0.24), (-0.38, 0.28), (-0.50, 0.14), (-0.36, -0.02), (-0.34, -0.20), (-0.48, -0.34),
-    ]
-)  # fmt: skip
+# A hip bone seen from the side, as fractions of the distance from the hip to S1's end plate, in the frame in which
+# that line is upright: x to posterior, y down, and how far out it lies (1 = the width of the crest). From the anterior
+# superior spine over the crest to the posterior spines, the sciatic notch, the ischium and the pubis, and back.
+_CREST = ((-0.66, -0.24, 1.0), (-0.65, -0.50, 1.05), (-0.57, -0.78, 1.1), (-0.42, -0.99, 1.08), (-0.20, -1.17, 1.0),
+          (0.03, -1.27, 0.88), (0.28, -1.25, 0.72), (0.49, -1.13, 0.5), (0.60, -0.96, 0.4))  # fmt: skip
+_BELOW = ((0.47, -0.71, 0.45), (0.25, -0.63, 0.5), (0.13, -0.44, 0.58), (0.25, -0.2, 0.62), (0.42, -0.05, 0.55),
+          (0.38, 0.2, 0.6), (0.46, 0.42, 0.55), (0.26, 0.56, 0.5), (0.05, 0.44, 0.45), (-0.14, 0.38, 0.35),
+          (-0.38, 0.48, 0.1), (-0.48, 0.36, 0.12), (-0.31, 0.12, 0.45), (-0.31, -0.06, 0.75),
+          (-0.48, -0.10, 0.85))  # fmt: skip
+_HIP_MM = 112.0
 
 
-def hip_centre(patient: Patient) -> tuple[float, float, float]:
+def hip_centre(patient: Patient) -> Point3:
     """Middle between the hip joints in the frame of the patient's sacrum, mm."""
     s1 = patient.sacrum[0]
     x, y, z = s1.to_world(0.0, s1.corners_mm[0][1])
-    distance = 112.0 * patient.size
+    distance = _HIP_MM * patient.size
     return (
         x - distance * float(np.sin(patient.pelvic_tilt_rad)),
         y + distance * float(np.cos(patient.pelvic_tilt_rad)),
@@ -43,108 +46,87 @@ def hip_centre(patient: Patient) -> tuple[float, float, float]:
     )
 
 
-def add_sacrum(depth: FloatArray, geometry: Geometry, patient: Patient, slices: int, rng: np.random.Generator) -> None:
-    """Add S1 to the coccyx: fused bodies that fade, lateral masses, and the dorsal wall of the canal."""
-    cortical = CORTICAL_PER_MM * patient.cortex
-    k = patient.size
-    bone = 0.5 + 0.5 * patient.bone
-    remnant = float(rng.choice([0.1, rng.uniform(0.1, 0.9)]))
-    dorsal, wings = [], []
-    for i, segment in enumerate(patient.sacrum):
-        fade = max(0.55 - 0.06 * i, 0.3)
-        plates = (0.9 if i == 0 else remnant * fade, remnant * fade * (0.8 if i < 2 else 0.5))
-        cortex = patient.cortex * (0.9 if i == 0 else 0.75)
-        add_body(
-            depth, geometry, segment, bone * fade, cortex, max(slices - 4 * i, 10), rng, plates, 0.7 if i > 2 else 0.25
-        )
-        d, h = 0.5 * segment.depth_mm, segment.height_mm
-        if i < 4:
-            size = (d * 1.35, 0.95 * h, 22 * k * (1 - 0.15 * i))
-            wings += [(segment, side, size) for side in (-1.0, 1.0)]
-        if i < 5:
-            reach = (27 - 4.0 * i) * k
-            start, end = segment.to_world(d + reach * 0.8, -0.5 * h), segment.to_world(d + reach * 0.68, 0.5 * h)
-            bump = segment.to_world(d + reach * 1.05, 0.1 * h)
-            r = (5 - 0.6 * i) * k
-            dorsal += [Tube(start, end, (r, r * 0.9), 1.7), Tube(start, bump, (r, r * 0.9), 0.6)]
-        # The front wall is one continuous dense line.
-        front = [segment.to_world(*corner) for corner in (segment.corners_mm[0], segment.corners_mm[3])]
-        line = Material(0.0, cortical, 0.55)
-        inset = (np.array(segment.to_world(0.0, 0.0)) - np.array(front[0])) * 0.05
-        ends = [tuple(float(c) for c in np.array(p) + inset) for p in front]
-        add_union(depth, geometry, [Tube(ends[0], ends[1], (0.9, 0.9), 5.0)], line)  # type: ignore[arg-type]
-    add_union(depth, geometry, dorsal, Material(SPONGY_PER_MM * bone * 0.8, cortical, 0.55))
-    for segment, side, size in wings:
-        for _ in range(2):
-            off = rng.normal(0, 4.0, 2) * k
-            at = (0.25 * size[0] + float(off[0]), 0.1 * size[1] + float(off[1]))
-            centre = segment.to_world(*at, side * (segment.width_mm * 0.5 + 8 * k))
-            axes = (size[0] * float(rng.uniform(0.8, 1.15)), size[1] * float(rng.uniform(0.8, 1.2)), size[2])
-            lean = -segment.tilt_rad + float(rng.normal(0, 0.3))
-            wing = Material(SPONGY_PER_MM * bone * 0.22, cortical * 0.15, 0.5)
-            add_ellipsoid(depth, geometry, centre, axes, lean, wing)
-    _add_ridges(depth, geometry, patient, rng)
-    s1 = patient.sacrum[0]
-    d, h = 0.5 * s1.depth_mm, s1.height_mm
-    dense = Material(SPONGY_PER_MM * bone * 1.5, cortical, 0.7)
-    for side in (-16.0 * k, 16.0 * k):
-        start, end = s1.to_world(d + 6 * k, 0.0, side), s1.to_world(d + 12 * k, -0.5 * h - 8 * k, side * 1.1)
-        parts = [
-            Tube(start, end, (7.0 * k, 4.6 * k), 1.4),
-            Tube(s1.to_world(d - 3, 0.0, side), start, (8 * k, 8 * k), 0.8),
-        ]
-        add_union(depth, geometry, parts, dense)
-
-
-def _add_ridges(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
-    """Add the dense lines that cross the sacrum: borders of sacro-iliac joints, lateral masses and notches."""
-    s1 = patient.sacrum[0]
-    d, h = s1.depth_mm, s1.height_mm
-    for _ in range(int(rng.integers(2, 7))):
-        side = float(rng.choice([-1.0, 1.0])) * float(rng.uniform(35, 60))
-        start = np.array([rng.uniform(-0.7, 0.9) * d, rng.uniform(-0.7, 0.4) * h])
-        heading = rng.uniform(-0.5, 2.2)
-        length, bend = rng.uniform(20, 70), rng.normal(0, 0.5)
-        t = np.linspace(0, 1, 6)
-        angles = heading + bend * t
-        path = start + np.cumsum(np.stack([np.cos(angles), np.sin(angles)], axis=1) * length / 6, axis=0)
-        points = [s1.to_world(float(p[0]), float(p[1]), side) for p in path]
-        radius = float(rng.uniform(0.8, 2.2))
-        tubes = [Tube(p, q, (radius, radius), 2.5) for p, q in pairwise(points)]
-        add_union(depth, geometry, tubes, Material(0.0, CORTICAL_PER_MM * float(rng.uniform(0.3, 1.0)), 1.0))
+def _outline(rng: np.random.Generator, height: float, reach: float) -> npt.NDArray[np.float64]:
+    """Smooth outline of a hip bone, (130, 3): posterior, down, out; the crest ``height`` times as high as usual."""
+    crest, below = np.array(_CREST), np.array(_BELOW)
+    crest[:, 1] = -0.24 + (crest[:, 1] + 0.24) * height
+    crest[:, 0] = 0.1 + (crest[:, 0] - 0.1) * reach
+    points = np.vstack([crest, below])
+    points[:, :2] += rng.normal(0, 0.012, (len(points), 2))
+    closed = np.vstack([points, points[:1]])
+    spline = CubicSpline(np.arange(len(closed)), closed, bc_type="periodic")
+    return np.asarray(spline(np.linspace(0, len(points), 131)[:-1]), dtype=np.float64)
 
 
 def add_pelvis(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
     """Add both hip bones, hip joints and thigh bones, each side in its own perspective and slightly turned."""
     hip = hip_centre(patient)
-    distance = 112.0 * patient.size
-    cortical = CORTICAL_PER_MM * patient.cortex
-    base_turn = -patient.pelvic_tilt_rad + float(rng.normal(0.05, 0.08))
+    unit = _HIP_MM * patient.size
+    turn = -patient.pelvic_tilt_rad + float(rng.normal(0.0, 0.07))
     lift = float(rng.normal(0, 5.0))
+    height, reach = float(rng.uniform(0.8, 1.1)), float(rng.uniform(0.88, 1.1))
+    wide = float(rng.uniform(108, 132)) * patient.size
+    flex = float(rng.choice([rng.uniform(-0.15, 0.35), rng.uniform(0.35, 1.2)], p=[0.65, 0.35]))
+    strength = float(rng.uniform(0.5, 1.25))
     for side in (-1.0, 1.0):
-        turn = base_turn + float(rng.normal(0, 0.03))
-        outline = _ILIUM * rng.uniform(0.96, 1.04, 2) + rng.normal(0, 0.012, _ILIUM.shape)
-        closed = np.vstack([outline, outline[:1]])
-        smooth = CubicSpline(np.arange(len(closed)), closed, bc_type="periodic")(np.linspace(0, len(outline), 130))
-        cos, sin = np.cos(turn), np.sin(turn)
-        smooth = smooth @ np.array([[cos, sin], [-sin, cos]])
-        at = np.array([hip[0], hip[1] + side * lift]) + rng.normal(0, 3.0, 2)
-        z = hip[2] + side * 0.5 * rng.uniform(200, 245) * patient.size
-        material = Material(SPONGY_PER_MM * patient.bone, 0.75 * cortical, 0.6)
-        plate = (float(rng.uniform(6, 16)), float(rng.uniform(16, 34)), float(rng.uniform(5, 12)))
-        add_plate(depth, geometry, at + smooth * distance, z, plate, material, rng)
-        _add_hip(depth, geometry, patient, (float(at[0]), float(at[1]), z * 0.2 + 0.8 * (hip[2] + side * 88)), rng)
-        # The arcuate line: from the sacro-iliac joint to the socket, a dense ridge.
-        s1 = patient.sacrum[0]
-        ridge = s1.to_world(-0.2 * s1.depth_mm + rng.normal(0, 4), 0.55 * s1.height_mm, side * 52)
-        waist = (0.45 * ridge[0] + 0.55 * at[0] + 12.0, 0.5 * (ridge[1] + at[1]), hip[2] + side * 66)
-        for p, q in ((ridge, waist), (waist, (float(at[0]) + 6.0, float(at[1]) - 22.0, hip[2] + side * 74))):
-            add_tube(depth, geometry, p, q, (4.0, 4.0), Material(SPONGY_PER_MM, cortical * 0.8, 0.9), flatness=0.7)
+        shape = _outline(rng, height * float(rng.uniform(0.97, 1.03)), reach)
+        angle = turn + float(rng.normal(0, 0.025))
+        cos, sin = np.cos(angle), np.sin(angle)
+        at = np.array([hip[0], hip[1] + side * lift]) + rng.normal(0, 2.5, 2)
+        flat = at + shape[:, :2] @ np.array([[cos, sin], [-sin, cos]]) * unit
+        z = hip[2] + side * wide * shape[:, 2]
+        _add_wing_of_ilium(depth, geometry, patient, flat, z, strength, rng)
+        centre = (float(at[0]), float(at[1]), hip[2] + side * 88 * patient.size)
+        _add_hip(depth, geometry, patient, centre, flex + float(rng.normal(0, 0.08)), rng)
+        _add_arcuate_line(depth, geometry, patient, centre, side, rng)
+
+
+def _add_wing_of_ilium(
+    depth: FloatArray,
+    geometry: Geometry,
+    patient: Patient,
+    outline: npt.NDArray[np.float64],
+    z_mm: npt.NDArray[np.float64],
+    strength: float,
+    rng: np.random.Generator,
+) -> None:
+    """Add a hip bone: two thin tables, a thick rim, and the crest as a dense line."""
+    cortical = CORTICAL_PER_MM * patient.cortex * strength
+    spongy = SPONGY_PER_MM * (0.4 + 0.6 * patient.bone)
+    thickness = (float(rng.uniform(10, 34)), float(rng.uniform(3, 10)), float(rng.uniform(4, 14)))
+    add_plate(depth, geometry, outline, z_mm, thickness, Material(1.2 * spongy, 0.5 * cortical, 0.9), rng)
+    # Crest: from the anterior spine to the posterior one; notch and back of the ischium: towards the spine's base.
+    count = len(outline)
+    spans = ((0.0, 8.5, rng.uniform(0.6, 3.2)), (9.2, 14.5, rng.uniform(0.6, 4.0)))
+    for first, last, flat in spans:
+        index = np.linspace(first, last, 9) * count / (len(_CREST) + len(_BELOW))
+        points = [(float(outline[int(i), 0]), float(outline[int(i), 1]), float(z_mm[int(i)])) for i in index]
+        radius = float(rng.uniform(0.6, 1.4))
+        add_curve(depth, geometry, points, (radius, radius), Material(cortical), (float(flat), float(flat)), rng)
+
+
+def _add_arcuate_line(
+    depth: FloatArray, geometry: Geometry, patient: Patient, hip: Point3, side: float, rng: np.random.Generator
+) -> None:
+    """Add the dense ridge from the sacro-iliac joint, in front of S1 and S2, to the roof of the hip joint."""
+    s1 = patient.sacrum[0]
+    a3, s3 = s1.corners_mm[3]
+    start = s1.to_world(
+        a3 + float(rng.normal(0.03, 0.06)) * s1.depth_mm, s3 + float(rng.normal(0, 0.1)) * s1.height_mm, side * 48
+    )
+    goal = (hip[0] + float(rng.uniform(-12, 8)), hip[1] - 26 * patient.size, hip[2])
+    bow = float(rng.normal(4, 5))
+    middle = (0.5 * (start[0] + goal[0]) + bow, 0.5 * (start[1] + goal[1]) + 0.5 * bow, 0.5 * (start[2] + goal[2]))
+    radius = float(rng.uniform(0.9, 2.4))
+    strength = CORTICAL_PER_MM * patient.cortex * float(rng.uniform(0.2, 0.75))
+    flat = float(rng.uniform(1.5, 3.5))
+    add_curve(depth, geometry, [start, middle, goal], (radius, 1.3 * radius), Material(strength), (flat, flat), rng)
 
 
 def _add_hip(
-    depth: FloatArray, geometry: Geometry, patient: Patient, at: tuple[float, float, float], rng: np.random.Generator
+    depth: FloatArray, geometry: Geometry, patient: Patient, at: Point3, flex: float, rng: np.random.Generator
 ) -> None:
+    """Add a hip joint and its thigh bone, bent forwards by ``flex`` radians."""
     k = patient.size
     cortical = CORTICAL_PER_MM * patient.cortex
     x, y, z = at
@@ -152,9 +134,18 @@ def _add_hip(
     add_ellipsoid(depth, geometry, at, (24 * k, 24 * k, 24 * k), 0.0, head)
     socket = Material(0.0, 0.5 * cortical, 1.4)
     add_ellipsoid(depth, geometry, at, (27.5 * k, 27.5 * k, 22 * k), 0.0, socket)
-    flex = float(rng.uniform(-0.15, 0.6))
     shaft = Material(0.0, cortical * 0.7, 5.0)
-    knee = (x - 260 * float(np.sin(flex)), y + 260 * float(np.cos(flex)), z)
-    add_tube(depth, geometry, (x + 4, y + 24 * k, z), knee, (17 * k, 14 * k), shaft)
+    along, across = np.array([-np.sin(flex), np.cos(flex)]), np.array([np.cos(flex), np.sin(flex)])
+
+    def point(down: float, back: float) -> Point3:
+        spot = np.array([x, y]) + down * along + back * across
+        return float(spot[0]), float(spot[1]), z
+
+    add_tube(depth, geometry, point(24 * k, 4), point(260, 0), (17 * k, 14 * k), shaft)
+    if flex > 0.35:
+        # A bent thigh leaves the trunk's outline: its soft tissue goes with it.
+        soft = Material(WATER_PER_MM * 0.35)
+        add_tube(depth, geometry, point(40, 0), point(320, 0), (84 * k, 68 * k), soft, flatness=0.8)
     trochanter = Material(SPONGY_PER_MM * patient.bone * 0.7, cortical * 0.7, 1.0)
-    add_tube(depth, geometry, (x + 8, y + 6, z), (x + 6, y + 36 * k, z), (19 * k, 19 * k), trochanter)
+    parts = [Tube(point(6, 8), point(36 * k, 6), (19 * k, 19 * k)), Tube(point(-6, 14), point(20, 12), (9 * k, 12 * k))]
+    add_union(depth, geometry, parts, trochanter, hollow=True)

@@ -66,6 +66,13 @@ class Geometry:
             return None
         return slice(ix0, ix1), slice(iy0, iy1)
 
+    def crop(self, window: Window) -> tuple[Geometry, tuple[float, float]]:
+        """The part of the detector in a window, and what to take off the x and y of world points for it, in mm."""
+        shift = window[0].start * self.spacing_mm, window[1].start * self.spacing_mm
+        shape = window[0].stop - window[0].start, window[1].stop - window[1].start
+        central = self.central_xy_mm[0] - shift[0], self.central_xy_mm[1] - shift[1]
+        return Geometry(shape, self.spacing_mm, self.source_mm, central), shift
+
     def axes_mm(self, window: Window) -> tuple[FloatArray, FloatArray]:
         """Detector coordinates of a window in mm, (n, 1) and (1, m)."""
         x = np.arange(window[0].start, window[0].stop, dtype=np.float32)[:, None] * np.float32(self.spacing_mm)
@@ -138,16 +145,18 @@ class Tube:
     flatness: float = 1.0
 
 
-def add_union(depth: FloatArray, geometry: Geometry, tubes: list[Tube], material: Material) -> None:
+def add_union(
+    depth: FloatArray, geometry: Geometry, tubes: list[Tube], material: Material, hollow: bool = False
+) -> None:
     """Add tubes that make up one bone: where they overlap, the longest path counts once.
-
-    The outer ``3 * shell_mm`` of a path are shell, the rest is core.
 
     Args:
         depth: optical depths, (x, y), changed in place.
         geometry: source and detector.
         tubes: the parts of the bone.
         material: attenuation of core and shell.
+        hollow: False takes the outer ``3 * shell_mm`` of each path as shell, which is quick and gives a steep border;
+            True takes a shell ``shell_mm`` thick, which shows as a bright line along the border.
     """
     boxes = [_tube_box(geometry, tube) for tube in tubes]
     window = geometry.window(
@@ -159,6 +168,7 @@ def add_union(depth: FloatArray, geometry: Geometry, tubes: list[Tube], material
     if window is None:
         return
     chord = np.zeros((window[0].stop - window[0].start, window[1].stop - window[1].start), np.float32)
+    inner = np.zeros_like(chord) if hollow else None
     for tube, box in zip(tubes, boxes):
         x0, y0, m0 = geometry.to_detector_mm(tube.start)
         x1, y1, m1 = geometry.to_detector_mm(tube.end)
@@ -166,16 +176,19 @@ def add_union(depth: FloatArray, geometry: Geometry, tubes: list[Tube], material
         part = geometry.window(*box)
         if part is None:
             continue
-        path = _tube_half_chord(geometry.axes_mm(part), (x0, y0), (x1, y1), (r0, r1)) * np.float32(
-            4 * tube.flatness / (m0 + m1)
+        dist2, radius = _tube_distance2(geometry.axes_mm(part), (x0, y0), (x1, y1), (r0, r1))
+        scale = np.float32(4 * tube.flatness / (m0 + m1))
+        at = (
+            slice(part[0].start - window[0].start, part[0].stop - window[0].start),
+            slice(part[1].start - window[1].start, part[1].stop - window[1].start),
         )
-        view = chord[
-            part[0].start - window[0].start : part[0].stop - window[0].start,
-            part[1].start - window[1].start : part[1].stop - window[1].start,
-        ]
-        np.maximum(view, path, out=view)
-    limit = np.float32(3 * material.shell_mm)
-    depth[window] += (material.shell - material.core) * np.minimum(chord, limit) + material.core * chord
+        np.maximum(chord[at], _half_chord(dist2, radius) * scale, out=chord[at])
+        if inner is not None:
+            hole = np.maximum(radius - np.float32(material.shell_mm * m0), 0)
+            np.maximum(inner[at], _half_chord(dist2, hole) * scale, out=inner[at])
+    if inner is None:
+        inner = np.maximum(chord - np.float32(3 * material.shell_mm), 0)
+    depth[window] += (material.core - material.shell) * inner + material.shell * chord
 
 
 def _tube_box(geometry: Geometry, tube: Tube) -> tuple[float, float, float, float]:
@@ -186,19 +199,25 @@ def _tube_box(geometry: Geometry, tube: Tube) -> tuple[float, float, float, floa
     return min(x0 - r0, x1 - r1), max(x0 + r0, x1 + r1), min(y0 - r0, y1 - r1), max(y0 + r0, y1 + r1)
 
 
-def _tube_half_chord(
+def _tube_distance2(
     axes: tuple[FloatArray, FloatArray],
     start: tuple[float, float],
     end: tuple[float, float],
     radii: tuple[float, float],
-) -> FloatArray:
-    """Half the path through a round tube on the detector, in detector mm."""
+) -> tuple[FloatArray, FloatArray]:
+    """Squared distance from a tube's axis and the tube's radius there, in detector mm."""
     x, y = axes
     dx, dy = end[0] - start[0], end[1] - start[1]
     length2 = max(dx * dx + dy * dy, 1e-9)
-    t = np.clip((x - start[0]) * (dx / length2) + (y - start[1]) * (dy / length2), 0, 1)
-    dist2 = (x - start[0] - t * dx) ** 2 + (y - start[1] - t * dy) ** 2
-    radius = radii[0] + t * (radii[1] - radii[0])
+    u, v = x - start[0], y - start[1]
+    t = np.clip(u * np.float32(dx / length2) + v * np.float32(dy / length2), 0, 1)
+    dist2 = (u - t * np.float32(dx)) ** 2 + (v - t * np.float32(dy)) ** 2
+    radius = np.float32(radii[0]) + t * np.float32(radii[1] - radii[0])
+    return np.asarray(dist2, dtype=np.float32), np.asarray(radius, dtype=np.float32)
+
+
+def _half_chord(dist2: FloatArray, radius: FloatArray) -> FloatArray:
+    """Half the path through a round tube on the detector, in detector mm."""
     return np.asarray(np.sqrt(np.maximum(radius * radius - dist2, 0)), dtype=np.float32)
 
 
@@ -244,7 +263,7 @@ def add_plate(
     depth: FloatArray,
     geometry: Geometry,
     outline: npt.NDArray[np.float64],
-    z_mm: float,
+    z_mm: float | npt.NDArray[np.float64],
     thickness_mm: tuple[float, float, float],
     material: Material,
     rng: np.random.Generator,
@@ -255,18 +274,20 @@ def add_plate(
         depth: optical depths, (x, y).
         geometry: source and detector.
         outline: corners of its outline, (N, 2), world mm.
-        z_mm: height of the plate above the detector.
+        z_mm: height of the plate above the detector, one number or one for each corner, (N,).
         thickness_mm: thickness inside, extra thickness at the border, and the border's width.
         material: attenuation of core and of the shell, which the border's rim shows.
         rng: draws the unevenness of its thickness.
     """
-    scale = geometry.magnification(z_mm)
-    corners = np.asarray(geometry.central_xy_mm) + (outline - np.asarray(geometry.central_xy_mm)) * scale
+    heights = np.broadcast_to(np.asarray(z_mm, dtype=np.float64), (len(outline),))
+    scales = np.array([geometry.magnification(float(z)) for z in heights])
+    scale = float(scales.mean())
+    corners = np.asarray(geometry.central_xy_mm) + (outline - np.asarray(geometry.central_xy_mm)) * scales[:, None]
     low, high = corners.min(axis=0), corners.max(axis=0)
     window = geometry.window(low[0], high[0], low[1], high[1])
     if window is None:
         return
-    step = 2
+    step = 3
     origin = np.array([window[0].start, window[1].start])
     size = (window[0].stop - window[0].start, window[1].stop - window[1].start)
     coarse = (size[0] // step + 2, size[1] // step + 2)

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cmnet_monai.synthetic.anatomy import Vertebra
+from cmnet_monai.synthetic.bodies import Vertebra
 from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, Window, add_union
 
 CORTICAL_PER_MM = 0.032
-SPONGY_PER_MM = 0.0070
+SPONGY_PER_MM = 0.0058
 """Attenuation of bone above soft tissue at the mean energy of a lumbar radiograph."""
 
 _ROUND_MM = 2.5
@@ -118,13 +118,14 @@ def add_body(
     spongy = np.zeros_like(total)
     # A collapsed body is compacted: about the same mineral in less height.
     packed = bone * (1 + 0.35 * vertebra.grade)
+    upper, lower = (plate * _unevenness(rng, vertebra, geometry, window) for plate in plates)
     for lateral in (np.arange(slices) + 0.5) * (2 / slices) - 1:
         a, s, scale = _body_coordinates(vertebra, geometry, window, 0.5 * float(lateral) * vertebra.width_mm)
         pixel = geometry.spacing_mm / scale
         distance, superior, inferior = section_distance(vertebra, a, s, float(lateral), bowls)
         inside = np.clip(distance / pixel + 0.5, 0, 1)
-        dense = np.clip((1.4 * cortex - superior) / (1.4 * cortex), 0, 1) * np.float32(plates[0])
-        dense += np.clip((1.4 * cortex - inferior) / (1.4 * cortex), 0, 1) * np.float32(plates[1])
+        dense = np.clip((1.4 * cortex - superior) / (1.4 * cortex), 0, 1) * upper
+        dense += np.clip((1.4 * cortex - inferior) / (1.4 * cortex), 0, 1) * lower
         dense += np.clip(1.5 - (distance - 0.16 * cortex) / pixel, 0, 1) * np.float32(wall)
         shell = inside * dense
         total += shell
@@ -134,6 +135,14 @@ def add_body(
     total += spongy * grain * (step * SPONGY_PER_MM * packed)
     depth[window] += total
     _add_osteophytes(depth, geometry, vertebra, cortex)
+
+
+def _unevenness(rng: np.random.Generator, vertebra: Vertebra, geometry: Geometry, window: Window) -> FloatArray:
+    """Relative density of an end plate from front to back, for the pixels of a window: about 0.5 to 1.3."""
+    a, _, _ = _body_coordinates(vertebra, geometry, window, 0.0)
+    knots = rng.uniform(0.45, 1.25, 7) if rng.random() < 0.6 else rng.uniform(0.8, 1.15, 7)
+    at = np.linspace(-0.5, 0.5, 7) * vertebra.depth_mm
+    return np.asarray(np.interp(a, at, knots), dtype=np.float32)
 
 
 def _trabeculae(rng: np.random.Generator, vertebra: Vertebra, geometry: Geometry, window: Window) -> FloatArray:

@@ -49,6 +49,16 @@ def test_same_seed_gives_the_same_bytes_with_one_process_or_two(folder: Path, tm
     assert (tmp_path / "datalist.json").read_bytes() == (folder / "datalist.json").read_bytes()
 
 
+def test_region_and_look_reach_every_film(tmp_path: Path) -> None:
+    synthesize(tmp_path, 2, height_px=HEIGHT, workers=1, progress=False, region="thoracic", look="b")
+    for file in sorted((tmp_path / "truth").glob("*.json")):
+        truth = json.loads(file.read_text())
+        assert (truth["region"], truth["look"]) == ("thoracic", "b")
+        assert {body["level"] for body in truth["bodies"]} >= {"T7", "T8", "T9", "T10"}
+    with pytest.raises(ValueError, match="choose another folder"):
+        synthesize(tmp_path, 2, height_px=HEIGHT, workers=1, progress=False, region="thoracic", look="a")
+
+
 def test_broken_off_run_makes_what_is_missing_and_keeps_the_rest(folder: Path) -> None:
     before = digests(folder)
     stamp = (folder / "films" / "film_00000.dcm").stat().st_mtime_ns
@@ -95,6 +105,8 @@ def test_film_and_truth_do_not_name_a_person(folder: Path) -> None:
         "patient",
         "kind",
         "faces",
+        "region",
+        "look",
         "findings",
         "bodies",
     }

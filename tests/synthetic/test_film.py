@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR, LUMBAR_LABELS
+from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR, LUMBAR_LABELS, THORACIC
 from cmnet_monai.synthetic import SyntheticFilm, generate_film
+from cmnet_monai.synthetic.anatomy import VARIANTS
 
 HEIGHT = 480
 
@@ -98,7 +99,7 @@ def test_one_patient_can_have_two_films() -> None:
 
 def test_bodies_are_brighter_than_the_discs_between_them() -> None:
     better = 0
-    films = [film(seed, "healthy") for seed in range(6)]
+    films = [film(seed, "healthy") for seed in range(18)]
     for made in films:
         values = made.pixels.astype(float)
         names = {b.level: b for b in made.bodies}
@@ -112,13 +113,13 @@ def test_bodies_are_brighter_than_the_discs_between_them() -> None:
                 inside.append(values[x - 4 : x + 5, y - 4 : y + 5].mean())
         better += np.mean(inside) > np.mean(between)
     # Gas over a body can turn a film round; never most of them.
-    assert better >= 5
+    assert better >= 15
 
 
 def test_screws_and_cement_are_brighter_than_the_bodies() -> None:
     for seed in range(3):
         plain, metal = film(seed, "healthy", "left"), film(seed, "implant", "left")
-        assert {"screws", "rods"} <= set(metal.findings) and plain.findings == ()
+        assert {"screws", "rods"} <= set(metal.findings) and set(plain.findings) <= set(VARIANTS)
         with_screws = [b for b in metal.bodies if "screws" in b.findings]
         without = [b for b in metal.bodies if not b.findings and b.level.startswith(("T", "L")) and b.grade == 0]
         peak = [np.percentile(metal.pixels[metal.label_map == b.label], 97) for b in with_screws]
@@ -144,11 +145,57 @@ def test_kinds_are_mixed_by_seed() -> None:
     }
 
 
+def test_thoracic_films_label_thoracic_bodies() -> None:
+    for seed in range(8):
+        made = generate_film(seed, height_px=HEIGHT, region="thoracic")
+        assert made.region == "thoracic"
+        levels = [b.level for b in made.bodies]
+        # T6-T11 lie on every film; S1 and the lower lumbar bodies on none.
+        assert set(THORACIC[5:11]) <= set(levels) and not {"L4", "L5", "S1"} & set(levels)
+        names = [*THORACIC, *LUMBAR]
+        first = names.index(levels[0])
+        assert levels == names[first : first + len(levels)]
+        assert {b.label for b in made.bodies} == set(np.unique(made.label_map)) - {0}
+        heights = [b.centre_xy_px[1] for b in made.bodies]
+        assert heights == sorted(heights)
+
+
+def test_thoracic_bodies_grow_downwards() -> None:
+    for seed in range(4):
+        made = generate_film(seed, kind="healthy", height_px=HEIGHT, region="thoracic")
+        area = [(made.label_map == b.label).sum() for b in made.bodies if b.level in THORACIC[5:11]]
+        assert area[-1] > 1.15 * area[0]
+
+
+def test_lungs_are_darker_than_the_belly() -> None:
+    darker = 0
+    for seed in range(8):
+        made = generate_film(seed, kind="healthy", height_px=HEIGHT, region="thoracic", look="a", faces="left")
+        named = {b.level: b for b in made.bodies}
+        values = made.pixels.astype(float)
+
+        def before(level: str, named=named, values=values) -> float:
+            # From one to two body depths before a body.
+            body = named[level].corners_xy_px
+            depth = body[1, 0] - body[0, 0]
+            x, y = body[:, 0].min() - 1.5 * depth, body[:, 1].mean()
+            low, high = max(int(x - 0.5 * depth), 0), max(int(x + 0.5 * depth), 3)
+            return float(np.median(values[low:high, int(y - 5) : int(y + 6)]))
+
+        darker += before("T8") < before("T12")
+    # Arms, breasts and the heart may lie over a lung, gas over the belly.
+    assert darker >= 6
+
+
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="unknown kind 'x'"):
         generate_film(0, kind="x")
     with pytest.raises(ValueError, match="unknown side 'up'"):
         generate_film(0, faces="up")
+    with pytest.raises(ValueError, match="unknown region 'neck'"):
+        generate_film(0, height_px=128, region="neck")
+    with pytest.raises(ValueError, match="unknown look 'c': choose one of a, b"):
+        generate_film(0, height_px=128, look="c")
     with pytest.raises(ValueError, match="height_px is 60"):
         generate_film(0, height_px=60)
     with pytest.raises(ValueError, match="negative"):
@@ -163,3 +210,32 @@ def test_bodies_are_hardly_ever_burnt_out() -> None:
         # A marker, a screw or cement may saturate; the bodies themselves do not.
         assert burnt < 0.2
         assert np.unique(values).size > 100
+
+
+def test_looks_differ_in_range() -> None:
+    spread: dict[str, list[float]] = {"a": [], "b": []}
+    for look in spread:
+        for seed in range(12):
+            made = generate_film(seed, kind="healthy", height_px=HEIGHT, look=look)
+            assert made.look == look
+            spread[look].append(float((made.pixels[made.valid_area] / made.pixels.max()).std()))
+    # Multi-scale processing compresses the range; the same patients, so pairs can be compared.
+    assert np.median(np.divide(spread["b"], spread["a"])) < 0.95
+
+
+def test_look_leaves_patient_and_pose_alone() -> None:
+    a, b = (generate_film(5, height_px=240, faces="left", look=look) for look in ("a", "b"))
+    assert a.findings == b.findings and a.spacing_xy_mm == b.spacing_xy_mm
+    for first, second in zip(a.bodies, b.bodies):
+        np.testing.assert_array_equal(first.corners_xy_px, second.corners_xy_px)
+
+
+def test_s1_lies_behind_and_below_l5_along_the_curve() -> None:
+    for seed in range(8):
+        named = {b.level: b for b in film(seed, "healthy", "left").bodies}
+        if "S1" in named:
+            l4, l5, s1 = (np.array(named[level].centre_xy_px) for level in ("L4", "L5", "S1"))
+            pitch = np.hypot(*(l5 - l4))
+            assert s1[1] > l5[1] and 0.5 * pitch < np.hypot(*(s1 - l5)) < 1.5 * pitch
+            # The lumbosacral angle: the curve goes on backwards, never back on itself.
+            assert (s1 - l5) @ (l5 - l4) > 0 and s1[0] > l5[0] - 0.3 * pitch

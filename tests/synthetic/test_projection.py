@@ -102,3 +102,40 @@ def test_solids_beside_the_detector_leave_no_trace(parallel: Geometry) -> None:
     add_tube(depth, parallel, (10.0, 90.0, 5.0), (50.0, 95.0, 5.0), (4.0, 4.0), Material(1.0))
     add_union(depth, parallel, [Tube((90.0, 10.0, 0.0), (95.0, 10.0, 0.0), (2.0, 2.0))], Material(1.0))
     assert not depth.any()
+
+
+def test_crop_is_the_same_picture() -> None:
+    geometry = Geometry((90, 140), 0.5, 900.0, (20.0, 31.0))
+    window = geometry.window(10.0, 33.0, 20.0, 61.0)
+    assert window is not None
+    near, shift = geometry.crop(window)
+    point = (24.0, 40.0, 200.0)
+    x, y = geometry.project_px(point)
+    moved = near.project_px((point[0] - shift[0], point[1] - shift[1], point[2]))
+    assert moved == pytest.approx((x - window[0].start, y - window[1].start))
+    whole, part = np.zeros(geometry.shape, np.float32), np.zeros(near.shape, np.float32)
+    add_tube(whole, geometry, point, (26.0, 44.0, 190.0), (3.0, 2.0), Material(0.05))
+    ends = [(p[0] - shift[0], p[1] - shift[1], p[2]) for p in (point, (26.0, 44.0, 190.0))]
+    add_tube(part, near, ends[0], ends[1], (3.0, 2.0), Material(0.05))
+    # float32 mm against pixel offsets: a thousandth of the longest path.
+    np.testing.assert_allclose(whole[window], part, atol=1e-3 * whole.max())
+
+
+def test_hollow_bone_is_brightest_at_its_border(parallel: Geometry) -> None:
+    depth = np.zeros(parallel.shape, np.float32)
+    tube = Tube((10.0, 20.0, 5.0), (50.0, 20.0, 5.0), (4.0, 4.0))
+    add_union(depth, parallel, [tube], Material(0.0, 0.2, 1.0), hollow=True)
+    # On the axis the path crosses the wall twice; 3 mm off it runs along the wall: 2 * sqrt(16 - 9).
+    assert depth[60, 40] == pytest.approx(2 * 1.0 * 0.2, rel=1e-3)
+    assert depth[60, 46] == pytest.approx(2 * 7**0.5 * 0.2, rel=1e-3)
+
+
+def test_tilted_plate_is_magnified_corner_by_corner() -> None:
+    geometry = Geometry((160, 120), 1.0, 1000.0, (60.0, 60.0))
+    outline = np.array([[40.0, 40.0], [80.0, 40.0], [80.0, 80.0], [40.0, 80.0]])
+    z = np.array([0.0, 500.0, 500.0, 0.0])
+    depth = np.zeros(geometry.shape, np.float32)
+    add_plate(depth, geometry, outline, z, (5.0, 4.0, 6.0), Material(0.1), np.random.default_rng(0))
+    x = np.nonzero(depth[:, 60])[0]
+    # The left border stays at 40; the right one, 20 mm from the central ray, moves to 60 + 20 * 2. Raster: 3 px.
+    assert abs(x.min() - 40) <= 4 and abs(x.max() - 100) <= 4
