@@ -193,6 +193,76 @@ def datalist(
     typer.echo(f"datalist: {done.datalist.resolve()}")
 
 
+@app.command()
+def recipe(
+    real: Annotated[Path, typer.Argument(help="Folder with fold_0.json ... (cmnet-monai datalist ... --folds 4).")],
+    work: Annotated[Path, typer.Argument(help="Folder for films, runs, results and scores.")],
+    synthetic: Annotated[int, typer.Option(min=300, help="Number of synthetic films.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic films.")] = 300,
+    extra: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="A further data set to pretrain on, such as films made from CT; may be repeated."),
+    ] = None,
+    init_weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Weights to start pretraining from; from nothing by default."),
+    ] = None,
+    outlines: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Folder of <film>.json with the reader's confidence in each outline, to report weak ones apart."
+        ),
+    ] = None,
+    setting: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A training setting, such as precision=bf16; may be repeated."
+        ),
+    ] = None,
+    bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands, run nothing.")] = False,
+) -> None:
+    """Make weights as the shipped ones were made, and measure them on real films that they never saw.
+
+    Synthetic films, pretraining on them, a fine-tuning for each fold of the real films and one on all of them, and
+    scores of each film by the weights of the fold that left it out. Commands are printed; what ran before is skipped.
+
+    \b
+    Example:
+      cmnet-monai datalist folder FILMS data/real --folds 4 --validation 0
+      cmnet-monai recipe data/real runs/recipe
+    """
+    _quiet()
+    from cmnet_monai.bundle_location import bundle_root
+    from cmnet_monai.experiments.recipe import Recipe, run_recipe
+
+    try:
+        settings = dict(_name_and_value(text) for text in setting or [])
+        what = Recipe(
+            work.resolve(),
+            real.resolve(),
+            bundle_root(bundle).resolve(),
+            synthetic,
+            seed,
+            tuple(path.resolve() for path in extra or ()),
+            init_weights,
+            outlines,
+            settings,
+        )
+        folders = run_recipe(what, typer.echo, dry_run)
+    except (OSError, ValueError, RuntimeError) as error:
+        _fail(error)
+    for folder in folders:
+        typer.echo(f"{folder.name}: {folder / 'summary.json'}, films.csv, bodies.csv, overlays/")
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise ValueError(f"--set takes NAME=VALUE; got {text!r}")
+    return name, value
+
+
 @app.command("pack-weights")
 def pack_weights(
     checkpoint: Annotated[Path, typer.Argument(help="best.pt or last.pt of a training run.")],

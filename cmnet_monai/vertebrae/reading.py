@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cmnet_monai.conventions import CENTRE_CHANNEL, S1_CHANNEL, VERTEBRA_CHANNEL
 from cmnet_monai.vertebrae.centres import find_centres
@@ -37,7 +38,8 @@ def read_maps(
         min_distance_px: least distance between two centres.
         min_area_px: least area of a body.
     Returns:
-        The bodies, with centres in pixels of the maps, and their label map, (x, y).
+        The bodies and their label map, (x, y). The centre map says how many bodies there are and where they part; a
+        body's own centre is the centre of mass of its region, which is what a centre is defined as.
     Raises:
         ValueError: the maps do not have 2 or 3 channels.
     """
@@ -49,9 +51,9 @@ def read_maps(
     if maps.shape[0] > S1_CHANNEL:
         s1_xy = _largest_centroid(maps[S1_CHANNEL], threshold, min_area_px)
         vertebra = np.where(maps[S1_CHANNEL] > vertebra, 0, vertebra)
-    regions, centres, seeded = part_bodies(vertebra, points, threshold, min_area_px)
+    regions, _, seeded = part_bodies(vertebra, points, threshold, min_area_px)
     region_scores = _region_scores(regions, vertebra, points, scores, seeded)
-    bodies = name_levels(centres, region_scores, s1_xy)
+    bodies = name_levels(_centres_of_mass(regions, vertebra, len(seeded)), region_scores, s1_xy)
     label_map = np.zeros(regions.shape, dtype=np.uint8)
     for body in bodies:
         label_map[regions == body.region] = body.label
@@ -63,6 +65,12 @@ def _largest_centroid(s1_map: NDArray[np.floating], threshold: float, min_area_p
     if not len(centres):
         return None
     return centres[int(np.argmax(np.bincount(regions.ravel())[1:]))]
+
+
+def _centres_of_mass(regions: NDArray[np.int32], vertebra: NDArray[np.floating], count: int) -> NDArray[np.floating]:
+    """Centre of mass of each region, (count, 2), pixels weighted by their probability."""
+    centres = ndimage.center_of_mass(vertebra, regions, np.arange(1, count + 1)) if count else []
+    return np.array(centres, dtype=np.float64).reshape(-1, 2)
 
 
 def _region_scores(

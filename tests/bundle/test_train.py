@@ -90,7 +90,7 @@ def test_evaluation_measures_the_test_film_on_its_own_grid(
     ("configs", "settings", "channels"),
     [
         (["train"], {"label_protocol": "lumbar", "val_interval": 2, "flip_axes": [0, 1]}, 2),
-        (["train", "train_shipped"], {"crop_size": [40, 72], "augmentation_strength": 0.5}, 3),
+        (["train", "pretrain"], {"epoch_length": 5, "val_interval": 1, "augmentation_strength": 0.5}, 3),
     ],
 )
 def test_other_settings_train_too(

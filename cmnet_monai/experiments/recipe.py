@@ -1,0 +1,212 @@
+"""The recipe of the shipped weights: pretrain on synthetic films, fine-tune on real ones, and measure out of fold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cmnet_monai.conventions import LEVEL_OF_LABEL
+from cmnet_monai.datasets import read_datalist, write_datalist
+from cmnet_monai.io import atomic_write
+
+SECTIONS = ("training", "validation", "test")
+SYNTHETIC_PART = (240, 16)
+"""Films for training and for validation, of the synthetic ones, that fine-tuning takes along."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run of the recipe is made of.
+
+    Args:
+        work: folder for everything the run makes.
+        real: folder with ``fold_0.json`` ... of the real films (``cmnet-monai datalist ... --folds K``).
+        bundle: folder of the bundle.
+        synthetic: number of synthetic films.
+        seed: seed of the synthetic films.
+        extra: further data sets for pretraining, such as films made from CT.
+        init_weights: weights to start pretraining from; None starts from nothing.
+        outlines: folder of ``<film>.json`` with the reader's ``confidence`` for each of its ``vertebrae``.
+        settings: overrides of training settings by name, for both trainings (``precision``, ``num_workers`` ...).
+    """
+
+    work: Path
+    real: Path
+    bundle: Path
+    synthetic: int = 2000
+    seed: int = 300
+    extra: Sequence[Path] = ()
+    init_weights: Path | None = None
+    outlines: Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folds(self) -> int:
+        """Number of folds that ``real`` holds."""
+        return len(list(self.real.glob("fold_*.json")))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the recipe; it is skipped where the same command has run to its end before."""
+
+    name: str
+    command: tuple[str, ...]
+
+    @property
+    def identity(self) -> str:
+        """Hash of the command."""
+        return hashlib.sha256("\0".join(self.command).encode()).hexdigest()
+
+
+def plan(recipe: Recipe) -> list[Step]:
+    """The commands of a recipe, in order; writes the datalists that they need.
+
+    Raises:
+        FileNotFoundError: the folder of real films has no folds.
+    """
+    if recipe.folds < 2:
+        raise FileNotFoundError(f"{recipe.real}: no fold_0.json, fold_1.json; make them with `datalist ... --folds 4`")
+    work, films = recipe.work, str(recipe.work / "synthetic")
+    make = ("-m", "cmnet_monai.cli", "synthesize", films, "-n", str(recipe.synthetic), "--seed", str(recipe.seed))
+    first = {"dataset_dir": films, "output_dir": str(work / "pretrain")}
+    if recipe.extra:
+        first["extra_dirs"] = str([str(path) for path in recipe.extra])
+    if recipe.init_weights is not None:
+        first["init_weights"] = str(recipe.init_weights)
+    steps = [
+        Step("synthesize", (sys.executable, *make, "--height", "640")),
+        Step("pretrain", _bundle(recipe, ("train", "pretrain"), {**first, **recipe.settings})),
+        _inference(recipe, "pretrained", "pretrain", "all"),
+    ]
+    for name in [*(f"fold_{k}" for k in range(recipe.folds)), "all"]:
+        second = {
+            "dataset_dir": str(work / f"{name}.json"),
+            "extra_dirs": str([str(work / "synthetic_part.json")]),
+            "validation_dir": str(work / "synthetic_part.json"),
+            "init_weights": str(work / "pretrain" / "best.pt"),
+            "output_dir": str(work / f"finetune_{name}"),
+        }
+        steps.append(
+            Step(f"finetune {name}", _bundle(recipe, ("train", "pretrain", "finetune"), {**second, **recipe.settings}))
+        )
+        if name != "all":
+            steps.append(_inference(recipe, name, f"finetune_{name}", name))
+    return steps
+
+
+def _bundle(recipe: Recipe, configs: Sequence[str], overrides: Mapping[str, str]) -> tuple[str, ...]:
+    files = [str(recipe.bundle / "configs" / f"{name}.json") for name in configs]
+    options = [part for name, value in overrides.items() for part in (f"--{name}", value)]
+    command = (sys.executable, "-m", "monai.bundle", "run", "--config_file", str(files))
+    return (*command, "--bundle_root", str(recipe.bundle), *options)
+
+
+def _inference(recipe: Recipe, name: str, weights: str, films: str) -> Step:
+    work = recipe.work
+    overrides = {
+        "dataset_dir": str(work / f"{films}_test.json"),
+        "output_dir": str(work / "results" / name),
+        "ckpt_path": str(work / weights / "best.pt"),
+    }
+    return Step(f"inference {name}", _bundle(recipe, ("inference",), overrides))
+
+
+def run_recipe(recipe: Recipe, say: Callable[[str], None] = print, dry_run: bool = False) -> list[Path]:
+    """Run what has not run yet, then score; returns the folders of the scores.
+
+    Args:
+        recipe: what to run.
+        say: called with a line before each step.
+        dry_run: print the commands alone.
+    Raises:
+        RuntimeError: a command failed; the same call goes on from there once the reason is gone.
+    """
+    steps = plan(recipe)
+    for number, step in enumerate(steps, start=1):
+        marker = recipe.work / "done" / f"{step.name.replace(' ', '_')}.json"
+        done = marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["identity"] == step.identity
+        say(f"[{number}/{len(steps)}] {step.name}{' (done before)' if done else ''}\n    {shlex.join(step.command)}")
+        if done or dry_run:
+            continue
+        if step.name == "pretrain":
+            _write_datalists(recipe)
+        seconds = _call(step, recipe.work / "logs" / f"{marker.stem}.log")
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        record = {"identity": step.identity, "seconds": round(seconds, 1), "command": list(step.command)}
+        with atomic_write(marker) as temporary:
+            Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return [] if dry_run else score_recipe(recipe)
+
+
+def _call(step: Step, log: Path) -> float:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    with log.open("a", encoding="utf-8") as stream:
+        code = subprocess.run(step.command, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode
+    if code != 0:
+        raise RuntimeError(
+            f"{step.name} ended with code {code}; its output is in {log}; the same call goes on from here"
+        )
+    return time.monotonic() - start
+
+
+def _write_datalists(recipe: Recipe) -> None:
+    """The folds with absolute paths, their test films alone, all real films, and a part of the synthetic ones."""
+    work = recipe.work
+    for k in range(recipe.folds):
+        source = recipe.real / f"fold_{k}.json"
+        sections = {name: _items(source, name) for name in SECTIONS}
+        write_datalist(work / f"fold_{k}.json", sections)
+        write_datalist(work / f"fold_{k}_test.json", {"test": sections["test"]})
+    everything = [item for k in range(recipe.folds) for item in _items(recipe.real / f"fold_{k}.json", "test")]
+    write_datalist(work / "all.json", {"training": everything})
+    write_datalist(work / "all_test.json", {"test": everything})
+    training, validation = (
+        read_datalist(work / "synthetic", section)[:count]
+        for section, count in zip(("training", "validation"), SYNTHETIC_PART)
+    )
+    write_datalist(work / "synthetic_part.json", {"training": training, "validation": validation})
+
+
+def _items(datalist: Path, section: str) -> list[dict[str, Any]]:
+    content = json.loads(datalist.read_text(encoding="utf-8"))
+    return read_datalist(datalist, section) if content.get(section) else []
+
+
+def score_recipe(recipe: Recipe) -> list[Path]:
+    """Score the out-of-fold results, and those of the weights that saw no real film; returns the two folders."""
+    from cmnet_monai.experiments.score_results import draw_results, score_results, write_scores
+
+    folders = []
+    parts = {"out_of_fold": [f"fold_{k}" for k in range(recipe.folds)], "no_real_film": ["pretrained"]}
+    for what, runs in parts.items():
+        folder = recipe.work / "scores" / what
+        films, bodies = [], []
+        for run in runs:
+            items = read_datalist(recipe.work / f"{run if run != 'pretrained' else 'all'}_test.json", "test")
+            items = [{**item, "confidence": _confidence(recipe, item)} for item in items]
+            results = recipe.work / "results" / run
+            its_films, its_bodies = score_results(items, results)
+            draw_results(items, results, its_films, folder / "overlays")
+            films += its_films
+            bodies += its_bodies
+        write_scores(folder, films, bodies, what=what)
+        folders.append(folder)
+    return folders
+
+
+def _confidence(recipe: Recipe, item: Mapping[str, Any]) -> dict[str, float]:
+    file = None if recipe.outlines is None else recipe.outlines / f"{Path(str(item['image'])).stem}.json"
+    if file is None or not file.is_file():
+        return {}
+    vertebrae = json.loads(file.read_text(encoding="utf-8"))["vertebrae"]
+    return {LEVEL_OF_LABEL[int(body["label"])]: float(body["confidence"]) for body in vertebrae}
