@@ -265,15 +265,19 @@ def _name_and_value(text: str) -> tuple[str, str]:
 
 @app.command("pack-weights")
 def pack_weights(
-    checkpoint: Annotated[Path, typer.Argument(help="best.pt or last.pt of a training run.")],
+    checkpoints: Annotated[list[Path], typer.Argument(help="best.pt or last.pt of a training run, or of several.")],
     output: Annotated[Path, typer.Argument(help="File to write, such as bundle/models/model.pt.")],
 ) -> None:
-    """Store a network's weights the way the bundle ships them: a flat state_dict in half precision."""
+    """Store a network's weights the way the bundle ships them: a flat state_dict in half precision.
+
+    Of several checkpoints the mean is stored: sensible for the folds of a cross-validation that were fine-tuned from
+    the same weights.
+    """
     _quiet()
     from cmnet_monai.engines import pack_checkpoint
 
     try:
-        size = pack_checkpoint(checkpoint, output)
+        size = pack_checkpoint(checkpoints, output)
     except (OSError, ValueError, RuntimeError) as error:
         _fail(error)
     typer.echo(f"{output}: {size / 1e6:.1f} MB")

@@ -3,6 +3,7 @@
 from cmnet_monai.engines.averaging import WeightAverage
 from cmnet_monai.engines.checkpoints import (
     TrainingCheckpoint,
+    average_weights,
     load_weights,
     pack_checkpoint,
     read_checkpoint,
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingCheckpoint",
     "WeightAverage",
     "as_switch",
+    "average_weights",
     "default_device",
     "distributed_device",
     "distributed_network",

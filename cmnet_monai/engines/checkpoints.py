@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,15 +185,37 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         raise ValueError(f"{path}: weights of another network than the configured one ({error})") from error
 
 
-def pack_checkpoint(checkpoint: str | Path, output: str | Path) -> int:
-    """Write the weights of a checkpoint as a flat fp16 state_dict; returns the size of the file in bytes.
+def average_weights(paths: Sequence[str | Path]) -> dict[str, torch.Tensor]:
+    """Mean of the weights of several checkpoints of one network (Wortsman et al., 2022, arXiv 2203.05482).
+
+    Sensible for networks that were fine-tuned from the same weights with the same settings, such as those of the folds
+    of a cross-validation. Entries that are no floating point numbers are those of the first.
+
+    Raises:
+        FileNotFoundError: a checkpoint is missing.
+        ValueError: there is none, one is no checkpoint, or two are of different networks.
+    """
+    if not paths:
+        raise ValueError("no checkpoints to average")
+    states = [state.get("network", state) for state in map(read_checkpoint, paths)]
+    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    for path, shape in zip(paths, shapes):
+        if shape != shapes[0]:
+            raise ValueError(f"{path}: weights of another network than {paths[0]}")
+    return {
+        name: torch.stack([state[name].float() for state in states]).mean(dim=0) if value.is_floating_point() else value
+        for name, value in states[0].items()
+    }
+
+
+def pack_checkpoint(checkpoint: str | Path | Sequence[str | Path], output: str | Path) -> int:
+    """Write the weights of a checkpoint, or the mean of several, as a flat fp16 state_dict; returns its size in bytes.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        ValueError: it is no checkpoint.
+        ValueError: it is no checkpoint, or several are of different networks.
     """
-    state = read_checkpoint(checkpoint)
-    weights = state.get("network", state)
+    weights = average_weights([checkpoint] if isinstance(checkpoint, (str, Path)) else list(checkpoint))
     half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     with atomic_write(output) as temporary:
         torch.save(half, temporary)

@@ -1,4 +1,4 @@
-"""The recipe of the shipped weights: pretrain on synthetic films, fine-tune on real ones, and measure out of fold."""
+"""The recipe of the shipped weights: pretrain on synthetic films, fine-tune on real ones, measure, average."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from typing import Any
 from cmnet_monai.conventions import LEVEL_OF_LABEL
 from cmnet_monai.datasets import read_datalist, write_datalist
 from cmnet_monai.io import atomic_write
+
+MODEL = "model.pt"
+"""The mean of the folds' weights, packed as the bundle ships them."""
 
 SECTIONS = ("training", "validation", "test")
 SYNTHETIC_PART = (240, 16)
@@ -56,15 +59,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the recipe; it is skipped where the same command has run to its end before."""
+    """One command of the recipe; it is skipped where it, and all before it, have run to their end before."""
 
     name: str
     command: tuple[str, ...]
 
-    @property
-    def identity(self) -> str:
-        """Hash of the command."""
-        return hashlib.sha256("\0".join(self.command).encode()).hexdigest()
+    def identity(self, before: str) -> str:
+        """Hash of the command and of the identity of the step before it."""
+        return hashlib.sha256("\0".join((before, *self.command)).encode()).hexdigest()
 
 
 def plan(recipe: Recipe) -> list[Step]:
@@ -87,7 +89,8 @@ def plan(recipe: Recipe) -> list[Step]:
         Step("pretrain", _bundle(recipe, ("train", "pretrain"), {**first, **recipe.settings})),
         _inference(recipe, "pretrained", "pretrain", "all"),
     ]
-    for name in [*(f"fold_{k}" for k in range(recipe.folds)), "all"]:
+    names = [f"fold_{k}" for k in range(recipe.folds)]
+    for name in names:
         second = {
             "dataset_dir": str(work / f"{name}.json"),
             "extra_dirs": str([str(work / "synthetic_part.json")]),
@@ -98,8 +101,11 @@ def plan(recipe: Recipe) -> list[Step]:
         steps.append(
             Step(f"finetune {name}", _bundle(recipe, ("train", "pretrain", "finetune"), {**second, **recipe.settings}))
         )
-        if name != "all":
-            steps.append(_inference(recipe, name, f"finetune_{name}", name))
+        steps.append(_inference(recipe, name, f"finetune_{name}", name))
+    weights = (str(work / f"finetune_{name}" / "best.pt") for name in names)
+    steps.append(
+        Step("average", (sys.executable, "-m", "cmnet_monai.cli", "pack-weights", *weights, str(work / MODEL)))
+    )
     return steps
 
 
@@ -130,10 +136,11 @@ def run_recipe(recipe: Recipe, say: Callable[[str], None] = print, dry_run: bool
     Raises:
         RuntimeError: a command failed; the same call goes on from there once the reason is gone.
     """
-    steps = plan(recipe)
+    steps, identity = plan(recipe), ""
     for number, step in enumerate(steps, start=1):
         marker = recipe.work / "done" / f"{step.name.replace(' ', '_')}.json"
-        done = marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["identity"] == step.identity
+        identity = step.identity(identity)
+        done = marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["identity"] == identity
         say(f"[{number}/{len(steps)}] {step.name}{' (done before)' if done else ''}\n    {shlex.join(step.command)}")
         if done or dry_run:
             continue
@@ -141,7 +148,7 @@ def run_recipe(recipe: Recipe, say: Callable[[str], None] = print, dry_run: bool
             _write_datalists(recipe)
         seconds = _call(step, recipe.work / "logs" / f"{marker.stem}.log")
         marker.parent.mkdir(parents=True, exist_ok=True)
-        record = {"identity": step.identity, "seconds": round(seconds, 1), "command": list(step.command)}
+        record = {"identity": identity, "seconds": round(seconds, 1), "command": list(step.command)}
         with atomic_write(marker) as temporary:
             Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return [] if dry_run else score_recipe(recipe)
@@ -160,7 +167,7 @@ def _call(step: Step, log: Path) -> float:
 
 
 def _write_datalists(recipe: Recipe) -> None:
-    """The folds with absolute paths, their test films alone, all real films, and a part of the synthetic ones."""
+    """The folds with absolute paths, their test films alone and together, and a part of the synthetic films."""
     work = recipe.work
     for k in range(recipe.folds):
         source = recipe.real / f"fold_{k}.json"
@@ -168,7 +175,6 @@ def _write_datalists(recipe: Recipe) -> None:
         write_datalist(work / f"fold_{k}.json", sections)
         write_datalist(work / f"fold_{k}_test.json", {"test": sections["test"]})
     everything = [item for k in range(recipe.folds) for item in _items(recipe.real / f"fold_{k}.json", "test")]
-    write_datalist(work / "all.json", {"training": everything})
     write_datalist(work / "all_test.json", {"test": everything})
     training, validation = (
         read_datalist(work / "synthetic", section)[:count]

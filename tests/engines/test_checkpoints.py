@@ -202,3 +202,22 @@ def test_missing_damaged_and_foreign_weights_are_named(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=rf"{name}\.pt"):
             pack_checkpoint(tmp_path / f"{name}.pt", tmp_path / "out.pt")
     assert not (tmp_path / "out.pt").exists()
+
+
+def test_weights_of_several_checkpoints_are_averaged_before_packing(tmp_path: Path) -> None:
+    first = {"a": torch.tensor([1.0, -2.0, 4.0]), "n": torch.tensor(7)}
+    second = {"a": torch.tensor([2.0, 2.0, 0.0]), "n": torch.tensor(9)}
+    torch.save(first, tmp_path / "first.pt")
+    torch.save({"network": second, "epoch": 3}, tmp_path / "second.pt")
+    pack_checkpoint([tmp_path / "first.pt", tmp_path / "second.pt"], tmp_path / "model.pt")
+    packed = read_checkpoint(tmp_path / "model.pt")
+    assert packed["a"].dtype == torch.float16 and packed["a"].tolist() == [1.5, 0.0, 2.0] and int(packed["n"]) == 7
+
+
+def test_weights_of_other_networks_are_not_averaged(tmp_path: Path) -> None:
+    for name, size in (("first", 3), ("second", 4)):
+        torch.save({"a": torch.zeros(size)}, tmp_path / f"{name}.pt")
+    with pytest.raises(ValueError, match=r"second\.pt: weights of another network than .*first\.pt"):
+        pack_checkpoint([tmp_path / "first.pt", tmp_path / "second.pt"], tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="no checkpoints"):
+        pack_checkpoint([], tmp_path / "model.pt")

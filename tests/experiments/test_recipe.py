@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from cmnet_monai.experiments import recipe as module
+from cmnet_monai.experiments.recipe import Recipe, Step, plan, run_recipe
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """Five real films in two folds, and a synthetic data set that is there already."""
+    films = [{"image": f"images/film_{i}.png", "label": f"labels/film_{i}.png", "patient": f"p{i}"} for i in range(5)]
+    real, work = tmp_path / "real", tmp_path / "work"
+    real.mkdir()
+    for k, test in enumerate((films[:2], films[2:])):
+        content = {"training": [f for f in films if f not in test], "validation": [], "test": test}
+        (real / f"fold_{k}.json").write_text(json.dumps(content), encoding="utf-8")
+    (work / "synthetic").mkdir(parents=True)
+    made = [{"image": f"films/{i}.dcm", "label": f"labels/{i}.png"} for i in range(300)]
+    (work / "synthetic" / "datalist.json").write_text(
+        json.dumps({"training": made[:270], "validation": made[270:]}), encoding="utf-8"
+    )
+    return Recipe(work, real, tmp_path / "bundle", synthetic=300, settings={"precision": "bf16"})
+
+
+def option(step: Step, name: str) -> str:
+    return step.command[step.command.index(f"--{name}") + 1]
+
+
+def test_each_fold_is_fine_tuned_from_pretraining_and_asked_about_its_own_test_films(recipe: Recipe) -> None:
+    steps = {step.name: step for step in plan(recipe)}
+    assert list(steps) == [
+        *("synthesize", "pretrain", "inference pretrained"),
+        *("finetune fold_0", "inference fold_0", "finetune fold_1", "inference fold_1", "average"),
+    ]
+    folds = [str(recipe.work / f"finetune_fold_{k}" / "best.pt") for k in range(2)]
+    assert steps["average"].command[-4:] == ("pack-weights", *folds, str(recipe.work / "model.pt"))
+    assert option(steps["finetune fold_1"], "init_weights") == str(recipe.work / "pretrain" / "best.pt")
+    assert option(steps["finetune fold_1"], "dataset_dir") == str(recipe.work / "fold_1.json")
+    assert option(steps["inference fold_1"], "ckpt_path") == str(recipe.work / "finetune_fold_1" / "best.pt")
+    assert option(steps["inference fold_1"], "dataset_dir") == str(recipe.work / "fold_1_test.json")
+    assert "--init_weights" not in steps["pretrain"].command
+    assert option(steps["pretrain"], "precision") == option(steps["finetune fold_0"], "precision") == "bf16"
+
+
+def test_no_test_film_of_a_fold_is_in_its_training(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_call", lambda step, log: 1.0)
+    monkeypatch.setattr(module, "score_recipe", lambda recipe: [])
+    run_recipe(recipe, say=lambda line: None)
+    tested = []
+    for k in range(2):
+        fold = json.loads((recipe.work / f"fold_{k}.json").read_text(encoding="utf-8"))
+        test = json.loads((recipe.work / f"fold_{k}_test.json").read_text(encoding="utf-8"))
+        assert test == {"test": fold["test"]}
+        images = [{item["image"] for item in fold[section]} for section in ("training", "test")]
+        assert not images[0] & images[1] and len(images[0] | images[1]) == 5
+        assert all(Path(image).is_absolute() for image in images[0] | images[1])
+        tested += sorted(images[1])
+    everything = json.loads((recipe.work / "all_test.json").read_text(encoding="utf-8"))["test"]
+    assert sorted(item["image"] for item in everything) == sorted(tested)
+    part = json.loads((recipe.work / "synthetic_part.json").read_text(encoding="utf-8"))
+    assert (len(part["training"]), len(part["validation"])) == (240, 16)
+
+
+def test_what_ran_before_is_skipped_up_to_the_first_command_that_changed(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(module, "_call", lambda step, log: ran.append(step.name) or 1.0)
+    monkeypatch.setattr(module, "score_recipe", lambda recipe: [])
+    run_recipe(recipe, say=lambda line: None)
+    assert len(ran) == 8
+    ran.clear()
+    run_recipe(recipe, say=lambda line: None)
+    assert ran == []
+    other = Recipe(recipe.work, recipe.real, recipe.bundle, synthetic=300, settings={"precision": "fp32"})
+    run_recipe(other, say=lambda line: None)
+    assert ran == [step.name for step in plan(other)][1:]
+
+
+def test_dry_run_writes_nothing(recipe: Recipe) -> None:
+    before = sorted(recipe.work.rglob("*"))
+    lines: list[str] = []
+    assert run_recipe(recipe, say=lines.append, dry_run=True) == []
+    assert len(lines) == 8 and sorted(recipe.work.rglob("*")) == before
+
+
+def test_failed_command_says_where_its_output_is(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = Step("synthesize", (sys.executable, "-c", "print('out of disk'); raise SystemExit(3)"))
+    monkeypatch.setattr(module, "plan", lambda recipe: [failing])
+    with pytest.raises(RuntimeError, match=r"synthesize ended with code 3; .*synthesize\.log"):
+        run_recipe(recipe, say=lambda line: None)
+    assert "out of disk" in (recipe.work / "logs" / "synthesize.log").read_text(encoding="utf-8")
+    assert not (recipe.work / "done" / "synthesize.json").exists()
+
+
+def test_real_films_without_folds_are_refused(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"datalist \.\.\. --folds 4"):
+        plan(Recipe(recipe.work, tmp_path, recipe.bundle))
