@@ -51,6 +51,11 @@ class WeightAverage:
         return {} if self.average is None else self.average.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of `state_dict`."""
-        if self.average is not None:
+        """Go on from a state of `state_dict`; from an empty one, start at the network's present weights."""
+        if self.average is None:
+            return
+        if state:
             self.average.load_state_dict(state)
+        else:
+            self.average.module.load_state_dict(self.source.state_dict())
+            self.average.n_averaged.zero_()
