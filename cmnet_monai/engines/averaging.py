@@ -43,8 +43,9 @@ class WeightAverage:
 
     def attach(self, engine: Engine) -> None:
         """Average after every step of an engine."""
-        if self.average is not None:
-            engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: self.average.update_parameters(self.source))
+        average = self.average
+        if average is not None:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: average.update_parameters(self.source))
 
     def state_dict(self) -> dict[str, Any]:
         """The average and how many steps it holds; empty where it is off."""

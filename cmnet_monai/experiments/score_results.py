@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from cmnet_monai.conventions import LUMBAR_LABELS
+from cmnet_monai.engines.manifest import FAILED, MANIFEST_NAME, PENDING
 from cmnet_monai.experiments.film_scores import BodyScore, FilmScore, score_film, summarise
 from cmnet_monai.io import atomic_write, read_label_map
 from cmnet_monai.io.results import FilmResult
-
-MANIFEST = "manifest.json"
 
 
 def score_results(
@@ -30,18 +30,20 @@ def score_results(
         results_dir: output folder of the inference workflow; a film that failed there scores 0.
     Raises:
         FileNotFoundError: the folder has no manifest.
-        ValueError: a film is not in it.
+        ValueError: a film is not in it, or was not come to before the run broke off.
     """
     folder = Path(results_dir)
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    name_of = {record["film"]: name for name, record in manifest["films"].items()}
+    manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    entry_of = {record["film"]: (name, record["status"]) for name, record in manifest["films"].items()}
     films, bodies = [], []
     for item in items:
-        name = name_of.get(str(item["image"]))
-        if name is None:
-            raise ValueError(f"{item['image']}: not among the films of {folder / MANIFEST}; run inference on it first")
+        name, status = entry_of.get(str(item["image"]), ("", ""))
+        if not name or status == PENDING:
+            fault = "not among the" if not name else "not yet one of the finished"
+            raise ValueError(f"{item['image']}: {fault} films of {folder / MANIFEST_NAME}; run inference on it first")
         labels = read_label_map(item["label"])
-        mask, centres = _result(folder, name, labels.shape)
+        # Of a film that fails, an earlier run may have left a result.
+        mask, centres = _nothing(labels.shape) if status == FAILED else _result(folder, name, labels.shape)
         film, its_bodies = score_film(name, mask, centres, labels, item.get("confidence"))
         films.append(film)
         bodies += its_bodies
@@ -51,18 +53,28 @@ def score_results(
 def _result(folder: Path, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, list[dict[str, Any]]]:
     result = FilmResult(folder, name)
     if not result.centres.is_file():
-        return np.zeros(shape, dtype=bool), []
+        return _nothing(shape)
     centres = json.loads(result.centres.read_text(encoding="utf-8"))["centres"]
     return read_label_map(result.mask_png) > 0, centres
 
 
+def _nothing(shape: tuple[int, ...]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    return np.zeros(shape, dtype=bool), []
+
+
 def write_scores(folder: str | Path, films: Sequence[FilmScore], bodies: Sequence[BodyScore], **extra: Any) -> None:
-    """Write ``films.csv``, ``bodies.csv`` and ``summary.json`` (with ``extra``), each whole or not at all."""
+    """Write ``films.csv``, ``bodies.csv`` and ``summary.json`` (with ``extra``), each whole or not at all.
+
+    Figures that there are none of (no body was found, no outline is weak) are ``null`` in the JSON and ``nan`` in CSV.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write_csv(folder / "films.csv", (asdict(film) for film in films))
     _write_csv(folder / "bodies.csv", ({**asdict(b), "centre_error": b.centre_error} for b in bodies))
-    summary = {**extra, **summarise(films, bodies)}
+    figures = {
+        key: None if isinstance(v, float) and math.isnan(v) else v for key, v in summarise(films, bodies).items()
+    }
+    summary = {**extra, **figures}
     with atomic_write(folder / "summary.json") as temporary:
         Path(temporary).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 

@@ -41,7 +41,7 @@ def test_average_of_one_weight_is_that_of_the_formula(decay: float, expected: li
     network = one_weight()
     average = WeightAverage(network, decay)
     assert follow(average, network, [10.0, 20.0, 40.0, 80.0]) == pytest.approx(expected, rel=1e-6)
-    assert float(network.weight) == 80.0  # the network in training is left alone
+    assert network.weight.item() == 80.0  # the network in training is left alone
 
 
 def test_decay_is_reached_after_many_steps() -> None:
@@ -69,7 +69,7 @@ def test_empty_state_starts_at_the_present_weights() -> None:
     follow(average, network, [1.0, 2.0])
     nn.init.constant_(network.weight, 5.0)
     average.load_state_dict({})
-    assert float(average.network.weight) == 5.0
+    assert average.network.weight.item() == 5.0
     assert follow(average, network, [6.0, 7.0]) == pytest.approx([6.0, 2 / 11 * 6 + 9 / 11 * 7], rel=1e-6)
 
 
