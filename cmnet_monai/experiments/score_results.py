@@ -29,37 +29,44 @@ def score_results(
             ``confidence`` may hold the reader's trust in each outline by level.
         results_dir: output folder of the inference workflow; a film that failed there scores 0.
     Raises:
-        FileNotFoundError: the folder has no manifest.
+        FileNotFoundError: the folder has no manifest, or the result of a finished film is gone.
         ValueError: a film is not in it, or was not come to before the run broke off.
     """
     folder = Path(results_dir)
-    manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-    entry_of = {record["film"]: (name, record["status"]) for name, record in manifest["films"].items()}
+    status_of, name_of = _statuses(folder)
     films, bodies = [], []
     for item in items:
-        name, status = entry_of.get(str(item["image"]), ("", ""))
-        if not name or status == PENDING:
-            fault = "not among the" if not name else "not yet one of the finished"
-            raise ValueError(f"{item['image']}: {fault} films of {folder / MANIFEST_NAME}; run inference on it first")
+        name = name_of.get(str(item["image"]))
+        if name is None:
+            raise ValueError(
+                f"{item['image']}: not among the films of {folder / MANIFEST_NAME}; run inference on it first"
+            )
         labels = read_label_map(item["label"])
-        # Of a film that fails, an earlier run may have left a result.
-        mask, centres = _nothing(labels.shape) if status == FAILED else _result(folder, name, labels.shape)
+        mask, centres = _result(folder, name, status_of[name], labels.shape)
         film, its_bodies = score_film(name, mask, centres, labels, item.get("confidence"))
         films.append(film)
         bodies += its_bodies
     return films, bodies
 
 
-def _result(folder: Path, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+def _statuses(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """What became of each film by its name, and the name of each film by its file."""
+    films = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))["films"]
+    return (
+        {name: record["status"] for name, record in films.items()},
+        {record["film"]: name for name, record in films.items()},
+    )
+
+
+def _result(folder: Path, name: str, status: str, shape: tuple[int, ...]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Mask and centres of a film; of a failed one nothing, whatever an earlier run may have left."""
+    if status == PENDING:
+        raise ValueError(f"{name}: {folder / MANIFEST_NAME} says it is {PENDING}; go on with the inference first")
+    if status == FAILED:
+        return np.zeros(shape, dtype=bool), []
     result = FilmResult(folder, name)
-    if not result.centres.is_file():
-        return _nothing(shape)
     centres = json.loads(result.centres.read_text(encoding="utf-8"))["centres"]
     return read_label_map(result.mask_png) > 0, centres
-
-
-def _nothing(shape: tuple[int, ...]) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    return np.zeros(shape, dtype=bool), []
 
 
 def write_scores(folder: str | Path, films: Sequence[FilmScore], bodies: Sequence[BodyScore], **extra: Any) -> None:
@@ -71,12 +78,14 @@ def write_scores(folder: str | Path, films: Sequence[FilmScore], bodies: Sequenc
     folder.mkdir(parents=True, exist_ok=True)
     _write_csv(folder / "films.csv", (asdict(film) for film in films))
     _write_csv(folder / "bodies.csv", ({**asdict(b), "centre_error": b.centre_error} for b in bodies))
-    figures = {
-        key: None if isinstance(v, float) and math.isnan(v) else v for key, v in summarise(films, bodies).items()
-    }
-    summary = {**extra, **figures}
+    figures = summarise(films, bodies)
+    summary = {**extra, **{key: None if _is_nan(value) else value for key, value in figures.items()}}
     with atomic_write(folder / "summary.json") as temporary:
         Path(temporary).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -96,9 +105,10 @@ def draw_results(
     from cmnet_monai.visualize import save_overlay
 
     Path(folder).mkdir(parents=True, exist_ok=True)
+    status_of, _ = _statuses(Path(results_dir))
     for item, film in zip(items, films):
         labels = read_label_map(item["label"])
-        mask, centres = _result(Path(results_dir), film.film, labels.shape)
+        mask, centres = _result(Path(results_dir), film.film, status_of[film.film], labels.shape)
         title = f"{film.film}: Dice {film.dice:.3f}, {film.named}/{film.bodies} named"
         truth = np.isin(labels, LUMBAR_LABELS)
         pixels = read_film(item["image"]).pixels

@@ -23,10 +23,9 @@ from cmnet_monai.conventions import (
 )
 from cmnet_monai.transforms.centres import is_binary_mask, labels_of_protocol, whole_labels
 
-# The bodies from top to bottom; T13 has the highest code, but lies between T12 and L1.
-_DOWNWARDS = sorted(
-    BODY_LABELS, key=lambda label: LABEL_OF_LEVEL["T12"] + 0.5 if label == LABEL_OF_LEVEL["T13"] else label
-)
+_T12, _T13 = LABEL_OF_LEVEL["T12"], LABEL_OF_LEVEL["T13"]
+# The bodies from top to bottom: T13 has the highest code, but lies between T12 and L1.
+_DOWNWARDS = sorted(BODY_LABELS, key=lambda label: _T12 + 0.5 if label == _T13 else label)
 
 
 class TargetFromLabel(Transform):

@@ -100,10 +100,13 @@ def test_failed_film_scores_zero(tmp_path: Path, left_by_an_earlier_run: bool) -
 def test_film_of_no_or_an_unfinished_run_is_an_error(tmp_path: Path) -> None:
     run = InferenceRun(tmp_path, "one")
     run.mark("one", "pending")
-    with pytest.raises(ValueError, match=r"one\.png: not yet one of the finished films of .*manifest\.json"):
+    with pytest.raises(ValueError, match=r"one_film: .*manifest\.json says it is pending"):
         score_results(run.items, run.folder)
     with pytest.raises(ValueError, match=r"/other\.png: not among the films of .*manifest\.json"):
         score_results([{"image": "/other.png", "label": run.items[0]["label"]}], run.folder)
+    run.mark("one", "done")
+    with pytest.raises(FileNotFoundError, match=r"one_film_centres\.json"):
+        score_results(run.items, run.folder)
     with pytest.raises(FileNotFoundError, match=r"manifest\.json"):
         score_results(run.items, tmp_path / "labels")
 
