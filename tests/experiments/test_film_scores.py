@@ -164,7 +164,7 @@ def test_mirrored_film_has_the_same_scores() -> None:
 
 
 def tilted(angle_deg: float) -> np.ndarray:
-    """L2-L4 and S1 on a straight spine that leans by an angle; bodies 40 wide and 20 high, 30 apart."""
+    """L3-L5 and S1 on a straight spine that leans by an angle; bodies 40 wide and 20 high, 30 apart."""
     turn = np.deg2rad(angle_deg)
     x, y = np.indices((200, 240))
     across = (x - 100) * np.cos(turn) + (y - 120) * np.sin(turn)
@@ -181,6 +181,13 @@ def test_width_is_square_to_the_spine_at_any_angle(angle_deg: float) -> None:
     _, bodies = score_film("a", np.zeros((200, 240)), [], tilted(angle_deg))
     # Pixels in steps of one row up to the edges: 40 px to within 1.5. At 30 degrees the extent along x would be 44.6.
     assert [body.width_px for body in bodies] == pytest.approx([40.0] * 3, abs=1.5)
+
+
+def test_sacrum_tells_the_direction_of_the_lowest_body() -> None:
+    labels = tilted(30.0)
+    labels[np.isin(labels, [LABEL_OF_LEVEL["L3"], LABEL_OF_LEVEL["L4"]])] = 0
+    _, bodies = score_film("a", np.zeros((200, 240)), [], labels)
+    assert [body.width_px for body in bodies] == pytest.approx([40.0], abs=1.5)
 
 
 def test_width_of_a_single_body_is_its_extent_along_x() -> None:
