@@ -47,7 +47,8 @@ class MixSampler(Sampler[int]):
         num_replicas: number of processes; None asks PyTorch's process group.
         rank: number of this process; None likewise.
     Raises:
-        ValueError: there is not one share for each source, a share is negative, or all are 0.
+        ValueError: there is not one share for each source, a share is negative or not finite, a data set without films
+            has one, or all are 0.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class MixSampler(Sampler[int]):
     ) -> None:
         num_replicas = dist.get_world_size() if num_replicas is None else num_replicas
         rank = dist.get_rank() if rank is None else rank
-        sources = np.array([int(item.get(SOURCE_KEY, 0)) for item in data])
+        sources = np.array([int(item.get(SOURCE_KEY, 0)) for item in data], dtype=int)
         count = int(sources.max(initial=-1)) + 1
         counts = np.bincount(sources, minlength=count).astype(float)
         wanted = counts if shares is None else np.asarray(list(shares), dtype=float)
-        if wanted.shape != counts.shape or (wanted < 0).any() or wanted.sum() <= 0:
+        if wanted.shape != counts.shape or not np.isfinite(wanted).all() or (wanted < 0).any() or wanted.sum() <= 0:
             raise ValueError(f"Give one share, not negative, for each of the {count} data sets; got {shares}.")
+        if (wanted[counts == 0] > 0).any():
+            raise ValueError(f"A data set without films has no share; films are {counts.astype(int).tolist()}.")
         self.items = [np.flatnonzero(sources == number) for number in range(count)]
         self.total = len(sources)
         self.length = -(-(length or self.total) // num_replicas) * num_replicas

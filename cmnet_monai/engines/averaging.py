@@ -43,14 +43,20 @@ class WeightAverage:
 
     def attach(self, engine: Engine) -> None:
         """Average after every step of an engine."""
-        if self.average is not None:
-            engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: self.average.update_parameters(self.source))
+        average = self.average
+        if average is not None:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: average.update_parameters(self.source))
 
     def state_dict(self) -> dict[str, Any]:
         """The average and how many steps it holds; empty where it is off."""
         return {} if self.average is None else self.average.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of `state_dict`."""
-        if self.average is not None:
+        """Go on from a state of `state_dict`; from an empty one, start at the network's present weights."""
+        if self.average is None:
+            return
+        if state:
             self.average.load_state_dict(state)
+        else:
+            self.average.module.load_state_dict(self.source.state_dict())
+            self.average.n_averaged.zero_()

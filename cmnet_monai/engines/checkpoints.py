@@ -105,8 +105,8 @@ class TrainingCheckpoint:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.lr_scheduler is not None and state["lr_scheduler"] is not None:
             self.lr_scheduler.load_state_dict(state["lr_scheduler"])
-        if self.average is not None and state.get("average"):
-            self.average.load_state_dict(state["average"])
+        if self.average is not None:
+            self.average.load_state_dict(state.get("average") or {})
         self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
         if self.best_epoch == state["epoch"] and _is_main_process():  # killed, perhaps, before it was written
             save_weights(self._kept, self.folder / BEST_WEIGHTS)

@@ -54,7 +54,7 @@ class FilmScore:
     Args:
         film: its name.
         dice: overlap of the masks.
-        precision: share of the exported mask that is L1-L5.
+        precision: share of the exported mask that is L1-L5; 0 if there is no mask though there are bodies.
         recall: share of L1-L5 that is in the exported mask.
         bodies: number of true L1-L5 bodies.
         found: how many of them hold a predicted centre.
@@ -102,7 +102,7 @@ def score_film(
         FilmScore(
             film=film,
             dice=_share(2 * overlap, float(mask.sum() + truth.sum())),
-            precision=_share(overlap, float(mask.sum())),
+            precision=_share(overlap, float(mask.sum())) if mask.any() else float(not truth.any()),
             recall=_share(overlap, float(truth.sum())),
             bodies=len(bodies),
             found=sum(body.found for body in bodies),
@@ -163,13 +163,20 @@ def _present(labels: Labels) -> list[int]:
 def _regions_by_level(
     mask: NDArray[np.bool_], centres: Sequence[Mapping[str, Any]], points: NDArray[np.floating]
 ) -> dict[str, NDArray[np.bool_]]:
-    """The exported mask parted by its centres: the region of each level."""
-    regions, found_xy, _ = part_bodies(mask.astype(np.float32), points)
+    """The exported mask parted by its centres: the region of each level.
+
+    A region that holds no centre (a curved body's may lie outside it) bears the name of the nearest centre that lies in
+    no other region, and none if there is no such centre.
+    """
+    regions, found_xy, seeded = part_bodies(mask.astype(np.float32), points)
+    apart = np.hypot(*np.moveaxis(found_xy[:, None] - points[None], -1, 0))  # (regions, centres)
+    taken = {int(row.argmin()) for row, has_centre in zip(apart, seeded) if has_centre}
+    for number in taken:
+        apart[~seeded, number] = np.inf
     result: dict[str, NDArray[np.bool_]] = {}
-    for number, xy in enumerate(found_xy, start=1):
-        nearest = np.hypot(*(points - xy).T).argmin() if len(points) else None
-        if nearest is not None:
-            level = str(centres[int(nearest)]["level"])
+    for number, row in enumerate(apart, start=1):
+        if np.isfinite(row).any():
+            level = str(centres[int(row.argmin())]["level"])
             result[level] = result.get(level, np.zeros_like(mask)) | (regions == number)
     return result
 

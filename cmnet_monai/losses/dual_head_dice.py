@@ -25,7 +25,8 @@ class DualHeadDiceLoss(_Loss):
     Args:
         w_centre: weight of the centre head's Dice.
         w_seg: weight of the segmentation head's Dice.
-        bce_weight: weight of an additional binary cross-entropy, the mean over all channels and pixels.
+        bce_weight: weight of an additional binary cross-entropy, the mean over all channels and pixels, to which
+            pixels that are left out add 0.
         squared_pred: squares in the denominator, as in V-Net (Milletari et al., 2016).
         batch: sum over the films of a batch before dividing, so that a film without a structure (S1 out of view) does
             not contribute a Dice of its own. False: every film counts alike.

@@ -12,8 +12,20 @@ from monai.config.type_definitions import NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy, convert_to_tensor
 
-from cmnet_monai.conventions import BODY_LABELS, LUMBAR_PROTOCOL, S1_CHANNEL, S1_LABEL, UNKNOWN_TARGET, VISIBLE_PROTOCOL
+from cmnet_monai.conventions import (
+    BODY_LABELS,
+    LABEL_OF_LEVEL,
+    LUMBAR_PROTOCOL,
+    S1_CHANNEL,
+    S1_LABEL,
+    UNKNOWN_TARGET,
+    VISIBLE_PROTOCOL,
+)
 from cmnet_monai.transforms.centres import is_binary_mask, labels_of_protocol, whole_labels
+
+_T12, _T13 = LABEL_OF_LEVEL["T12"], LABEL_OF_LEVEL["T13"]
+# The bodies from top to bottom: T13 has the highest code, but lies between T12 and L1.
+_DOWNWARDS = sorted(BODY_LABELS, key=lambda label: _T12 + 0.5 if label == _T13 else label)
 
 
 class TargetFromLabel(Transform):
@@ -77,7 +89,7 @@ def above_bodies(values: np.ndarray, margin: float = 0.15) -> np.ndarray:
     Returns:
         (x, y), bool; all False with fewer than two bodies.
     """
-    levels = [level for level in BODY_LABELS if level <= values.max(initial=0) and (values == level).any()]
+    levels = [level for level in _DOWNWARDS if (values == level).any()]
     if len(levels) < 2:
         return np.zeros(values.shape, dtype=bool)
     first, second = (np.argwhere(values == level) for level in levels[:2])

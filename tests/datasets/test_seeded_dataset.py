@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
@@ -84,6 +85,28 @@ def test_order_and_repetition_do_not_matter() -> None:
         assert torch.equal(dataset[i]["image"], forward[i])
     assert torch.equal(dataset[-1]["image"], forward[6])
     assert torch.equal(next(iter(dataset[2:4]))["image"], forward[2])
+
+
+@pytest.mark.parametrize("cache_rate", [0.0, 0.5, 1.0])
+def test_further_draws_of_an_item_differ_and_do_not_depend_on_the_cache(cache_rate: float) -> None:
+    dataset = SeededCacheDataset(ITEMS, steps(), seed=5, cache_rate=cache_rate, progress=False)
+    uncached = SeededCacheDataset(ITEMS, steps(), seed=5)
+    for item in (0, 4, 6):
+        draws = [dataset[item + r * len(ITEMS)]["image"] for r in range(4)]
+        # The noise has a standard deviation of at most 0.1 each time: the film is the same, its change is not.
+        assert all(round(float(draw.mean())) == item for draw in draws)
+        assert len({float(draw.flatten()[0]) for draw in draws}) == 4
+        for r, draw in enumerate(draws):
+            assert torch.equal(uncached[item + r * len(ITEMS)]["image"], draw)
+
+
+def test_first_draw_has_the_seed_it_had_before_there_were_further_ones() -> None:
+    dataset = SeededCacheDataset(ITEMS, steps(), seed=11)
+    dataset.set_epoch(3)
+    assert dataset.item_seed(6) == np.random.SeedSequence([11, 3, 6]).generate_state(1)[0]
+    assert dataset.item_seed(6 + 2 * 7) == np.random.SeedSequence([11, 3, 6, 2]).generate_state(1)[0]
+    assert dataset.item_seed(-1) == dataset.item_seed(6)
+    assert len({dataset.item_seed(i) for i in range(10 * len(ITEMS))}) == 10 * len(ITEMS)
 
 
 def test_engine_that_sets_the_epoch_at_its_start_gets_that_epoch() -> None:

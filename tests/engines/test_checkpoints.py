@@ -11,6 +11,7 @@ from torch import nn
 
 from cmnet_monai.engines import (
     TrainingCheckpoint,
+    WeightAverage,
     load_weights,
     pack_checkpoint,
     read_checkpoint,
@@ -32,7 +33,7 @@ class Evaluator:
 class Run:
     """A small training run with dropout, Adam and a schedule, whose validation gives a listed metric."""
 
-    def __init__(self, folder: Path, metrics: list[float | None], stop_after: int = EPOCHS) -> None:
+    def __init__(self, folder: Path, metrics: list[float | None], stop_after: int = EPOCHS, decay: float = 0) -> None:
         torch.manual_seed(1)
         self.network = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1))
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.1)
@@ -54,7 +55,11 @@ class Run:
 
         self.engine = Engine(step)
         self.engine.add_event_handler(Events.EPOCH_COMPLETED, end)
-        self.checkpoint = TrainingCheckpoint(folder, self.network, self.optimizer, self.schedule, self.evaluator)
+        self.average = WeightAverage(self.network, decay)
+        self.average.attach(self.engine)
+        self.checkpoint = TrainingCheckpoint(
+            folder, self.network, self.optimizer, self.schedule, self.evaluator, self.average
+        )
         self.checkpoint.attach(self.engine)
         batches = torch.arange(24.0).reshape(4, 2, 3)
         self.engine.add_event_handler(Events.EPOCH_COMPLETED(once=stop_after), lambda engine: engine.terminate())
@@ -76,6 +81,54 @@ def test_resumed_run_ends_with_the_weights_of_one_that_was_not_broken_off(tmp_pa
     assert resumed.optimizer.param_groups[0]["lr"] == through.optimizer.param_groups[0]["lr"] == 0.1 / 8
     last, expected = (read_checkpoint(tmp_path / run / "last.pt") for run in ("parts", "through"))
     assert last["epoch"] == EPOCHS and torch.equal(last["random_state"], expected["random_state"])
+
+
+def equal(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_best_weights_are_the_average_and_the_last_ones_those_in_training(tmp_path: Path) -> None:
+    run = Run(tmp_path, RISING, stop_after=2, decay=0.9)
+    last, best = (read_checkpoint(tmp_path / name) for name in ("last.pt", "best.pt"))
+    assert equal(last["network"], run.network.state_dict())
+    assert equal(best, run.average.network.state_dict())
+    assert not torch.equal(best["0.weight"], last["network"]["0.weight"])
+    assert last["average"]["n_averaged"] == 2 * 4  # four steps an epoch
+
+
+@pytest.mark.parametrize("broken_off", [1, 4])
+def test_resumed_run_goes_on_with_its_average(tmp_path: Path, broken_off: int) -> None:
+    through = Run(tmp_path / "through", RISING, decay=0.9)
+    Run(tmp_path / "parts", RISING, stop_after=broken_off, decay=0.9)
+    resumed = Run(tmp_path / "parts", RISING, decay=0.9)
+    assert equal(resumed.average.state_dict(), through.average.state_dict())
+    assert equal(*(read_checkpoint(tmp_path / run / "best.pt") for run in ("parts", "through")))
+
+
+def test_lost_best_weights_are_made_good_with_the_average(tmp_path: Path) -> None:
+    run = Run(tmp_path, RISING, stop_after=3, decay=0.9)
+    averaged = run.average.network.state_dict()
+    (tmp_path / "best.pt").unlink()
+    Run(tmp_path, [0.0] * EPOCHS, decay=0.9)
+    assert equal(read_checkpoint(tmp_path / "best.pt"), averaged)
+
+
+def test_run_without_an_average_is_resumed_with_one_from_its_trained_weights(tmp_path: Path) -> None:
+    trained = Run(tmp_path, RISING, stop_after=3).network.state_dict()
+    resumed = Run(tmp_path, [0.0] * EPOCHS, decay=0.9)
+    assert equal(read_checkpoint(tmp_path / "best.pt"), trained)
+    assert resumed.average.state_dict()["n_averaged"] == 3 * 4
+    plain = Run(tmp_path, RISING)  # and the other way round: done, nothing to average
+    assert plain.epochs == [] and plain.average.state_dict() == {}
+
+
+def test_checkpoint_of_before_there_were_averages_is_resumed(tmp_path: Path) -> None:
+    trained = Run(tmp_path, RISING, stop_after=3).network.state_dict()
+    state = read_checkpoint(tmp_path / "last.pt")
+    del state["average"]
+    torch.save(state, tmp_path / "last.pt")
+    assert Run(tmp_path, [0.0] * EPOCHS, decay=0.5).epochs == [4, 5, 6]
+    assert equal(read_checkpoint(tmp_path / "best.pt"), trained)
 
 
 def test_finished_run_does_nothing_more(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from monai.losses import DiceLoss
 
+from cmnet_monai.conventions import UNKNOWN_TARGET
 from cmnet_monai.losses import DualHeadDiceLoss
 
 SURE = 40.0  # sigmoid(40) is 1 in float32, sigmoid(-40) is 4e-18
@@ -123,3 +125,66 @@ def test_wrong_shapes_are_named(logits: tuple, target: tuple) -> None:
 def test_senseless_weights_are_refused(arguments: dict) -> None:
     with pytest.raises(ValueError, match="weights"):
         DualHeadDiceLoss(**arguments)
+
+
+def partly_known(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logits, target and target with unknown pixels: the first 3 of 8 rows, in the centre and vertebra channels."""
+    generator = torch.Generator().manual_seed(2)
+    logits = 2 * torch.randn(2, 3, 5, 8, dtype=dtype, generator=generator)
+    target = torch.rand(2, 3, 5, 8, dtype=dtype, generator=generator)
+    partly = target.clone()
+    partly[:, :2, :, :3] = UNKNOWN_TARGET
+    return logits, target, partly
+
+
+@pytest.mark.parametrize("squared_pred", [False, True])
+@pytest.mark.parametrize("batch", [False, True])
+def test_dice_with_unknown_pixels_is_that_of_the_known_ones(squared_pred: bool, batch: bool) -> None:
+    logits, target, partly = partly_known()
+    dice = DiceLoss(
+        sigmoid=True, soft_label=True, squared_pred=squared_pred, batch=batch, smooth_nr=1e-5, smooth_dr=1e-5
+    )
+    known = np.s_[..., 3:]
+    centre = dice(logits[:, :1][known], target[:, :1][known])
+    vertebra = dice(logits[:, 1:2][known], target[:, 1:2][known])
+    s1 = dice(logits[:, 2:], target[:, 2:])
+    loss = DualHeadDiceLoss(0.3, 0.7, squared_pred=squared_pred, batch=batch)(logits, partly)
+    assert loss.item() == pytest.approx(float(0.3 * centre + 0.7 * (vertebra + s1) / 2), abs=1e-6)
+
+
+def test_false_pixels_where_nothing_is_known_cost_nothing() -> None:
+    predicted, target = TRUE.clone(), TRUE.clone()
+    predicted[..., 1, 2] = 1.0  # false in both channels
+    assert DualHeadDiceLoss()(logits_of(predicted), target).item() > 0.1
+    target[..., 1, 2] = UNKNOWN_TARGET
+    assert DualHeadDiceLoss()(logits_of(predicted), target).item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_cross_entropy_of_unknown_pixels_is_zero() -> None:
+    logits, target, partly = partly_known()
+    probability = torch.sigmoid(logits)
+    entropy = -(target * probability.log() + (1 - target) * (1 - probability).log())
+    entropy[partly < 0] = 0
+    difference = DualHeadDiceLoss(bce_weight=0.2)(logits, partly) - DualHeadDiceLoss()(logits, partly)
+    assert difference.item() == pytest.approx(0.2 * entropy.mean().item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"bce_weight": 0.5}, {"squared_pred": True}, {"batch": True}])
+def test_gradient_is_zero_at_unknown_pixels_alone(arguments: dict) -> None:
+    logits, _, partly = partly_known(torch.float64)
+    logits.requires_grad_()
+    before = partly.clone()
+    loss = DualHeadDiceLoss(**arguments)
+    loss(logits, partly).backward()
+    assert not logits.grad[partly < 0].any()
+    assert (logits.grad[partly >= 0] != 0).all()
+    assert torch.equal(partly, before)  # the batch's target is left as it is
+    assert torch.autograd.gradcheck(loss, (logits, partly))
+
+
+def test_film_of_which_nothing_is_known_gives_a_finite_loss_and_no_gradient() -> None:
+    logits = torch.randn(1, 2, 4, 7, requires_grad=True)
+    loss = DualHeadDiceLoss(bce_weight=0.5)(logits, torch.full((1, 2, 4, 7), UNKNOWN_TARGET))
+    loss.backward()
+    assert loss.item() == pytest.approx(0.0, abs=1e-5)
+    assert not logits.grad.any()
