@@ -249,11 +249,12 @@ def recipe(
             outlines,
             settings,
         )
-        folders = run_recipe(what, typer.echo, dry_run)
+        report = run_recipe(what, typer.echo, dry_run)
     except (OSError, ValueError, RuntimeError) as error:
         _fail(error)
-    for folder in folders:
-        typer.echo(f"{folder.name}: {folder / 'summary.json'}, films.csv, bodies.csv, overlays/")
+    if report is not None:
+        typer.echo(f"\n{report.read_text(encoding='utf-8')}\nreport, tables and overlays: {report.parent}")
+        typer.echo(f"weights: {report.parent.parent / 'model.pt'}")
 
 
 def _name_and_value(text: str) -> tuple[str, str]:

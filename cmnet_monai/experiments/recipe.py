@@ -15,6 +15,9 @@ from typing import Any
 
 from cmnet_monai.conventions import LEVEL_OF_LABEL
 from cmnet_monai.datasets import read_datalist, write_datalist
+from cmnet_monai.experiments.film_scores import BodyScore, FilmScore
+from cmnet_monai.experiments.report import film_table, summary_table
+from cmnet_monai.experiments.score_results import draw_results, score_results, write_scores
 from cmnet_monai.io import atomic_write
 
 MODEL = "model.pt"
@@ -126,8 +129,8 @@ def _inference(recipe: Recipe, name: str, weights: str, films: str) -> Step:
     return Step(f"inference {name}", _bundle(recipe, ("inference",), overrides))
 
 
-def run_recipe(recipe: Recipe, say: Callable[[str], None] = print, dry_run: bool = False) -> list[Path]:
-    """Run what has not run yet, then score; returns the folders of the scores.
+def run_recipe(recipe: Recipe, say: Callable[[str], None] = print, dry_run: bool = False) -> Path | None:
+    """Run what has not run yet, then score; returns the report, None from a dry run.
 
     Args:
         recipe: what to run.
@@ -151,7 +154,7 @@ def run_recipe(recipe: Recipe, say: Callable[[str], None] = print, dry_run: bool
         record = {"identity": identity, "seconds": round(seconds, 1), "command": list(step.command)}
         with atomic_write(marker) as temporary:
             Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return [] if dry_run else score_recipe(recipe)
+    return None if dry_run else score_recipe(recipe)
 
 
 def _call(step: Step, log: Path) -> float:
@@ -188,26 +191,33 @@ def _items(datalist: Path, section: str) -> list[dict[str, Any]]:
     return read_datalist(datalist, section) if content.get(section) else []
 
 
-def score_recipe(recipe: Recipe) -> list[Path]:
-    """Score the out-of-fold results, and those of the weights that saw no real film; returns the two folders."""
-    from cmnet_monai.experiments.score_results import draw_results, score_results, write_scores
+def score_recipe(recipe: Recipe) -> Path:
+    """Score the out-of-fold results, and those of the weights that saw no real film; returns the report of both."""
+    parts = {
+        "out of fold": [f"fold_{k}" for k in range(recipe.folds)],
+        "no real film seen": ["pretrained"],
+    }
+    scores = {what: _score_part(recipe, what, runs) for what, runs in parts.items()}
+    tables = [f"## {what}\n\n{film_table(*its_scores)}" for what, its_scores in scores.items()]
+    report = recipe.work / "scores" / "report.md"
+    with atomic_write(report) as temporary:
+        Path(temporary).write_text("\n\n".join([summary_table(scores), *tables]) + "\n", encoding="utf-8")
+    return report
 
-    folders = []
-    parts = {"out_of_fold": [f"fold_{k}" for k in range(recipe.folds)], "no_real_film": ["pretrained"]}
-    for what, runs in parts.items():
-        folder = recipe.work / "scores" / what
-        films, bodies = [], []
-        for run in runs:
-            items = read_datalist(recipe.work / f"{run if run != 'pretrained' else 'all'}_test.json", "test")
-            items = [{**item, "confidence": _confidence(recipe, item)} for item in items]
-            results = recipe.work / "results" / run
-            its_films, its_bodies = score_results(items, results)
-            draw_results(items, results, its_films, folder / "overlays")
-            films += its_films
-            bodies += its_bodies
-        write_scores(folder, films, bodies, what=what)
-        folders.append(folder)
-    return folders
+
+def _score_part(recipe: Recipe, what: str, runs: Sequence[str]) -> tuple[list[FilmScore], list[BodyScore]]:
+    folder = recipe.work / "scores" / what.replace(" ", "_")
+    films, bodies = [], []
+    for run in runs:
+        items = read_datalist(recipe.work / f"{run if run != 'pretrained' else 'all'}_test.json", "test")
+        items = [{**item, "confidence": _confidence(recipe, item)} for item in items]
+        results = recipe.work / "results" / run
+        its_films, its_bodies = score_results(items, results)
+        draw_results(items, results, its_films, folder / "overlays")
+        films += its_films
+        bodies += its_bodies
+    write_scores(folder, films, bodies, what=what)
+    return films, bodies
 
 
 def _confidence(recipe: Recipe, item: Mapping[str, Any]) -> dict[str, float]:

@@ -49,7 +49,7 @@ def test_each_fold_is_fine_tuned_from_pretraining_and_asked_about_its_own_test_f
 
 def test_no_test_film_of_a_fold_is_in_its_training(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_call", lambda step, log: 1.0)
-    monkeypatch.setattr(module, "score_recipe", lambda recipe: [])
+    monkeypatch.setattr(module, "score_recipe", lambda recipe: None)
     run_recipe(recipe, say=lambda line: None)
     tested = []
     for k in range(2):
@@ -71,7 +71,7 @@ def test_what_ran_before_is_skipped_up_to_the_first_command_that_changed(
 ) -> None:
     ran: list[str] = []
     monkeypatch.setattr(module, "_call", lambda step, log: ran.append(step.name) or 1.0)
-    monkeypatch.setattr(module, "score_recipe", lambda recipe: [])
+    monkeypatch.setattr(module, "score_recipe", lambda recipe: None)
     run_recipe(recipe, say=lambda line: None)
     assert len(ran) == 8
     ran.clear()
@@ -85,7 +85,7 @@ def test_what_ran_before_is_skipped_up_to_the_first_command_that_changed(
 def test_dry_run_writes_nothing(recipe: Recipe) -> None:
     before = sorted(recipe.work.rglob("*"))
     lines: list[str] = []
-    assert run_recipe(recipe, say=lines.append, dry_run=True) == []
+    assert run_recipe(recipe, say=lines.append, dry_run=True) is None
     assert len(lines) == 8 and sorted(recipe.work.rglob("*")) == before
 
 
