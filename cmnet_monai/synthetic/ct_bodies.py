@@ -26,6 +26,7 @@ _USUAL_DEPTH_MM = 34.0
 _HALF_SLAB_MM = 5.0
 _STEEPEST = 0.3
 _TALLEST_S1_MM = 50.0
+_PASSES = 3
 
 
 def to_verse(labels: npt.NDArray[np.integer], codes: str) -> npt.NDArray[np.uint8]:
@@ -50,7 +51,7 @@ def split_bodies(labels: npt.NDArray[np.uint8], affine: Array) -> npt.NDArray[np
     patient's anterior at a right angle to it; the mid-sagittal slab is 10 mm thick at its centroid. In the slab and the
     middle 60 % of the body's height each row is followed backwards from 15 mm behind the front; the first gap of 4 mm is
     the spinal canal (or the end of the bone, where there is no arch), and its anterior border is the posterior wall. A
-    plane through these borders (Theil-Sen) cuts the vertebra; the largest connected part before it is the body.
+    plane through these borders (Theil-Sen) is the next "upwards"; the third such plane cuts the vertebra, and the largest connected part before it is the body.
 
     Args:
         labels: VerSe codes of whole vertebrae, (i, j, k).
@@ -64,15 +65,16 @@ def split_bodies(labels: npt.NDArray[np.uint8], affine: Array) -> npt.NDArray[np
     points = {v: index @ affine[:3, :3].T + affine[:3, 3] for v, index in where.items()}
     centroids = {v: p.mean(axis=0) for v, p in points.items()}
     order = sorted(points, key=lambda v: -float(centroids[v][2]))
-    for rank, label in enumerate(order):
-        above, below = order[max(rank - 1, 0)], order[min(rank + 1, len(order) - 1)]
-        frame = _frame(centroids[above] - centroids[below])
-        local = (points[label] - centroids[label]) @ frame.T
-        size = np.abs(frame @ affine[:3, :3]).max(axis=1)
+    ups = _tangents(np.array([centroids[v] for v in order]))
+    for label, up in zip(order, ups):
         if label == S1_LABEL and np.ptp(points[label][:, 2]) > _TALLEST_S1_MM:
             continue
-        offset, slope = posterior_wall(local, size)
-        index = where[label][local[:, 1] >= offset + slope * local[:, 2]]
+        for _ in range(_PASSES):
+            frame = _frame(up)
+            local = (points[label] - centroids[label]) @ frame.T
+            offset, slope = posterior_wall(local, np.abs(frame @ affine[:3, :3]).max(axis=1))
+            up = frame[2] + slope * frame[1]
+        index = where[label][_body_part(local, offset, slope)]
         window = tuple(slice(int(a), int(b) + 1) for a, b in zip(index.min(axis=0), index.max(axis=0)))
         mask = np.zeros([w.stop - w.start for w in window], bool)
         mask[tuple((index - index.min(axis=0)).T)] = True
@@ -83,6 +85,18 @@ def split_bodies(labels: npt.NDArray[np.uint8], affine: Array) -> npt.NDArray[np
     return bodies
 
 
+def _tangents(centroids: Array) -> Array:
+    """Directions of the spine, upwards, at centroids from top to bottom, (N, 3); a bend goes on to both ends."""
+    if len(centroids) < 2:
+        return np.array([[0.0, 0.0, 1.0]])
+    between = centroids[:-1] - centroids[1:]
+    between /= np.linalg.norm(between, axis=1, keepdims=True)
+    inner = 0.5 * (between[:-1] + between[1:])
+    if not len(inner):
+        return np.repeat(between, 2, axis=0)
+    return np.vstack([1.5 * between[0] - 0.5 * between[1], inner, 1.5 * between[-1] - 0.5 * between[-2]])
+
+
 def _frame(up: Array) -> Array:
     """Rows: right, anterior and up of a vertebra, in patient axes (right, anterior, superior)."""
     length = float(np.linalg.norm(up))
@@ -90,6 +104,13 @@ def _frame(up: Array) -> Array:
     forwards = np.array([0.0, 1.0, 0.0]) - up[1] * up
     forwards = forwards / np.linalg.norm(forwards)
     return np.stack([np.cross(forwards, up), forwards, up])
+
+
+def _body_part(points_mm: Array, offset_mm: float, slope: float) -> npt.NDArray[np.bool_]:
+    """Points before the posterior wall, no further aside than the front half of the body, plus 2 mm."""
+    depth = points_mm[:, 1] - (offset_mm + slope * points_mm[:, 2])
+    front = points_mm[depth > 0.5 * depth.max(), 0]
+    return np.asarray((depth >= 0) & (points_mm[:, 0] >= front.min() - 2) & (points_mm[:, 0] <= front.max() + 2))
 
 
 def posterior_wall(points_mm: Array, voxel_mm: Array) -> tuple[float, float]:

@@ -69,7 +69,15 @@ def project(values: FloatArray, origin_mm: Point3, voxel_mm: float, geometry: Ge
         ends = torch.stack([x, y, torch.full_like(x, geometry.source_mm)], dim=-1).reshape(1, -1, 3).float()
         with torch.no_grad():
             depth = render(
-                subject, eye[:, :3, :3], eye, source, *x.shape, samples, src=torch.zeros(1, 1, 3), tgt=ends, backend="torch"
+                subject,
+                eye[:, :3, :3],
+                eye,
+                source,
+                *x.shape,
+                samples,
+                src=torch.zeros(1, 1, 3),
+                tgt=ends,
+                backend="torch",
             )
         part[start : start + columns] = depth[0, 0].numpy()
     out[window] = part
