@@ -64,7 +64,7 @@ def _read(ct_file: Path, label_file: Path, codes: str) -> LabelledCT:
     from cmnet_monai.synthetic.from_ct import prepare_ct
 
     torch.set_num_threads(1)  # a process for each core already
-    ct, labels = nib.load(ct_file), nib.load(label_file)
+    ct, labels = nib.nifti1.load(ct_file), nib.nifti1.load(label_file)
     if ct.shape != labels.shape or not np.allclose(ct.affine, labels.affine, atol=0.05):
         raise ValueError(
             f"{label_file}: does not lie on the grid of {ct_file} ({labels.shape}, {ct.shape}); resample it first"
@@ -113,9 +113,7 @@ def synthesize_ct(
         ImportError: nanodrr is not installed.
     """
     if not cts or len(cts) != len(labels):
-        raise ValueError(
-            f"each CT needs a label file, in the same order; got {len(cts)} CTs and {len(labels)} label files"
-        )
+        raise ValueError(f"each CT needs its label file, in the same order; got {len(cts)} and {len(labels)} files")
     if count < 1 or seed < 0:
         raise ValueError(f"count starts at 1, seed at 0; got {count}, {seed}")
     files = [(Path(ct).resolve(), Path(label).resolve()) for ct, label in zip(cts, labels)]

@@ -20,6 +20,7 @@ CODES = MappingProxyType(
 """For each naming scheme the VerSe label of each of its values; other values are no thoracic or lumbar vertebrae."""
 
 _FRONT_MM = 15.0
+_START_MM = 12.0
 _CANAL_MM = 4.0
 _DEEPEST_MM = 48.0
 _USUAL_DEPTH_MM = 34.0
@@ -47,11 +48,12 @@ def to_verse(labels: npt.NDArray[np.integer], codes: str) -> npt.NDArray[np.uint
 def split_bodies(labels: npt.NDArray[np.uint8], affine: Array) -> npt.NDArray[np.uint8]:
     """Keep the bodies of labelled vertebrae and drop pedicles, arches and processes.
 
-    A vertebra's frame is: upwards, from the centroid of the vertebra below to that of the vertebra above; forwards, the
-    patient's anterior at a right angle to it; the mid-sagittal slab is 10 mm thick at its centroid. In the slab and the
-    middle 60 % of the body's height each row is followed backwards from 15 mm behind the front; the first gap of 4 mm is
-    the spinal canal (or the end of the bone, where there is no arch), and its anterior border is the posterior wall. A
-    plane through these borders (Theil-Sen) is the next "upwards"; the third such plane cuts the vertebra, and the largest connected part before it is the body.
+    A vertebra's frame is: upwards, along the line through the centroids; forwards, the patient's anterior at
+    a right angle to it; the mid-sagittal slab is 10 mm thick at its centroid. In the slab and the middle 60 % of the
+    body's height each row is followed backwards from 12 mm behind the front; the first gap of 4 mm is the spinal canal
+    (or the end of the bone, where there is no arch), and its anterior border is the posterior wall. A plane through
+    these borders (slope by Theil-Sen) is the next "upwards". The third such plane cuts the vertebra; the largest
+    connected part before it, no wider than its front half by more than 2 mm on each side, is the body.
 
     Args:
         labels: VerSe codes of whole vertebrae, (i, j, k).
@@ -133,7 +135,7 @@ def posterior_wall(points_mm: Array, voxel_mm: Array) -> tuple[float, float]:
     walls = []
     for up in np.arange(low + margin, high - margin + 1e-6, step):
         row = np.sort(slab[np.abs(slab[:, 2] - up) <= 0.5 * step, 1])[::-1]
-        row = row[row < front - min(_FRONT_MM, 12.0)]
+        row = row[row < front - _START_MM]
         if not row.size:
             continue
         gaps = np.flatnonzero(-np.diff(row) > gap)

@@ -63,7 +63,11 @@ def project(values: FloatArray, origin_mm: Point3, voxel_mm: float, geometry: Ge
     samples = int(1.1 * values.shape[2]) + 2
     part = np.empty((len(x_mm), len(y_mm)), np.float32)
     columns = max(_RAYS // len(y_mm), 1)
-    eye, source = torch.eye(4)[None], torch.tensor([geometry.source_mm], dtype=torch.float32)
+    eye, origin, source = (
+        torch.eye(4)[None],
+        torch.zeros(1, 1, 3),
+        torch.tensor([geometry.source_mm], dtype=torch.float32),
+    )
     for start in range(0, len(x_mm), columns):
         x, y = torch.meshgrid(x_mm[start : start + columns] - cx, y_mm - cy, indexing="ij")
         ends = torch.stack([x, y, torch.full_like(x, geometry.source_mm)], dim=-1).reshape(1, -1, 3).float()
@@ -75,7 +79,7 @@ def project(values: FloatArray, origin_mm: Point3, voxel_mm: float, geometry: Ge
                 source,
                 *x.shape,
                 samples,
-                src=torch.zeros(1, 1, 3),
+                src=origin,
                 tgt=ends,
                 backend="torch",
             )

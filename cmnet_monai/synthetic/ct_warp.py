@@ -29,7 +29,7 @@ class Warp:
         scale: stretch along x, y and z.
         bend_mm: shift along x and z at 100 mm above and below the middle: curvature and scoliosis.
         sway_mm: shift along x that changes sign with y.
-        knots_mm: random displacement at knots 45 mm apart, (3, nx, ny, nz), the middle knot at the origin; may be empty.
+        knots_mm: random displacement at knots 45 mm apart, (3, nx, ny, nz), the middle knot at the origin.
     """
 
     rotation: Array

@@ -33,7 +33,7 @@ class LabelledCT:
     Args:
         hu: Hounsfield units, (i, j, k), float32.
         bodies: VerSe codes of the vertebral bodies, same shape.
-        to_index: film coordinates of the undeformed patient (mm from the middle body's centre) to voxel indices, (4, 4).
+        to_index: undeformed film coordinates (mm from the middle body's centre) to voxel indices, (4, 4).
         box_mm: least and greatest film coordinates of the CT, (2, 3).
         tissue_hu: median of its soft tissue.
         wide: it holds the trunk from side to side, so that nothing needs to be added around it.
@@ -117,7 +117,9 @@ def prepare_ct(
     tissue_hu = float(np.median(tissue)) if tissue.size else 0.0
     if not wide:
         hu = _without_outer_air(hu, affine, tissue_hu)
-    return LabelledCT(hu, bodies, np.linalg.inv(to_film), box, tissue_hu, wide, LEVEL_OF_LABEL[middle])
+    return LabelledCT(
+        hu, bodies, np.linalg.inv(to_film).astype(np.float64), box, tissue_hu, wide, LEVEL_OF_LABEL[middle]
+    )
 
 
 def _cropped(labels: npt.NDArray[np.uint8], affine: Array) -> tuple[slice, ...]:
@@ -220,7 +222,7 @@ def _depth(
 def _label(
     shadows: dict[int, npt.NDArray[np.bool_]], valid: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.uint8], tuple[BodyTruth, ...]]:
-    """Label map and truth of the bodies of which at least half is visible; whole ones are about as large as the median."""
+    """Label map and truth of the bodies of which at least half is visible, and that are not much smaller than usual."""
     labels = np.zeros(valid.shape, np.uint8)
     usual = float(np.median([mask.sum() for mask in shadows.values()]))
     truths = []

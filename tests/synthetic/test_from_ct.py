@@ -74,7 +74,9 @@ def test_silhouette_and_depth_lie_where_the_perspective_formula_says() -> None:
     for axis in (0, 1):
         centre = geometry.central_xy_mm[axis]
         shadow = [
-            (centre + (edge - centre) * 1100 / (1100 - z)) / geometry.spacing_mm for edge in faces[axis] for z in faces[2]
+            (centre + (edge - centre) * 1100 / (1100 - z)) / geometry.spacing_mm
+            for edge in faces[axis]
+            for z in faces[2]
         ]
         found = np.flatnonzero(mask.any(axis=1 - axis))
         assert found[0] == pytest.approx(min(shadow), abs=1) and found[-1] == pytest.approx(max(shadow), abs=1)
