@@ -21,6 +21,7 @@ _MIN_VISIBLE = 0.5
 _WIDE_MM = 240.0
 _AIR_HU = -300.0
 _MARGIN_MM = 30.0
+_SPUR_MM = (4.0, 2.0)
 _BEYOND_MM = 60.0
 _FILM_FROM_RAS = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
 """Right, anterior, superior to posterior, downwards, towards the source (the patient's right side)."""
@@ -162,6 +163,7 @@ def film_of(
     corner = (origin[0], origin[1], origin[2])
     depth = _depth(ct, volume, corner, geometry, patient, rng)
     shadows = silhouettes(volume.bodies, corner, volume.voxel_mm, geometry)
+    shadows = {label: _without_spurs(mask, geometry) for label, mask in shadows.items()}
     return finish_film(
         depth,
         lambda valid: _label(shadows, valid),
@@ -208,7 +210,7 @@ def _depth(
 
     The excess falls to zero at the borders of a narrow CT, so that they leave no edge on the film.
     """
-    gain = float(rng.uniform(1.1, 2.0))
+    gain = float(rng.uniform(1.3, 2.3))
     mu = attenuation(volume.hu, gain)
     if ct.wide:
         return np.maximum(project(mu * (volume.share > 0.99), corner, volume.voxel_mm, geometry), 0)
@@ -217,6 +219,22 @@ def _depth(
     soft_tissue.add_trunk(depth, geometry, patient, rng)
     depth += project(mu * volume.share, corner, volume.voxel_mm, geometry)
     return np.maximum(depth, 0)
+
+
+def _without_spurs(mask: npt.NDArray[np.bool_], geometry: Geometry) -> npt.NDArray[np.bool_]:
+    """A silhouette without what is narrower than 8 mm and stands out by more than 2 mm: osteophytes, stray voxels."""
+    found = ndimage.find_objects(mask.astype(np.uint8))
+    if not found:
+        return mask
+    thick, kept = _SPUR_MM[0] / geometry.spacing_mm, _SPUR_MM[1] / geometry.spacing_mm
+    inside = np.pad(mask[found[0]], 1)
+    core = ndimage.distance_transform_edt(inside) > thick
+    if not core.any():
+        return mask
+    inside &= ndimage.distance_transform_edt(~core) <= thick + kept
+    out = np.zeros_like(mask)
+    out[found[0]] = inside[1:-1, 1:-1]
+    return out
 
 
 def _label(
