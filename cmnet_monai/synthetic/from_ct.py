@@ -21,6 +21,8 @@ _MIN_VISIBLE = 0.5
 _WIDE_MM = 240.0
 _AIR_HU = -300.0
 _MARGIN_MM = 30.0
+_AROUND_MM = 45.0
+_UNLABELLED_MM = 8.0
 _SPUR_MM = (4.0, 2.0)
 _BEYOND_MM = 60.0
 _FILM_FROM_RAS = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
@@ -36,6 +38,7 @@ class LabelledCT:
         bodies: VerSe codes of the vertebral bodies, same shape.
         to_index: undeformed film coordinates (mm from the middle body's centre) to voxel indices, (4, 4).
         box_mm: least and greatest film coordinates of the CT, (2, 3).
+        spine_mm: top of the first and bottom of the last body, film y.
         tissue_hu: median of its soft tissue.
         wide: it holds the trunk from side to side, so that nothing needs to be added around it.
         level: the middle level.
@@ -45,6 +48,7 @@ class LabelledCT:
     bodies: npt.NDArray[np.uint8]
     to_index: Array
     box_mm: Array
+    spine_mm: tuple[float, float]
     tissue_hu: float
     wide: bool
     level: str
@@ -113,13 +117,15 @@ def prepare_ct(
     ends[:, :3] *= np.array(hu.shape) - 1
     corners = ends @ to_film.T[:, :3]
     box = np.stack([corners.min(axis=0), corners.max(axis=0)])
+    y_mm = np.argwhere(bodies) @ to_film[1, :3] + to_film[1, 3]
+    spine = float(y_mm.min()), float(y_mm.max())
     wide = bool(box[1, 2] - box[0, 2] >= _WIDE_MM)
     tissue = hu[(hu > -150) & (hu < 150)]
     tissue_hu = float(np.median(tissue)) if tissue.size else 0.0
     if not wide:
         hu = _without_outer_air(hu, affine, tissue_hu)
     return LabelledCT(
-        hu, bodies, np.linalg.inv(to_film).astype(np.float64), box, tissue_hu, wide, LEVEL_OF_LABEL[middle]
+        hu, bodies, np.linalg.inv(to_film).astype(np.float64), box, spine, tissue_hu, wide, LEVEL_OF_LABEL[middle]
     )
 
 
@@ -152,21 +158,24 @@ def film_of(
     check_arguments(seed, height_px, faces)
     rng = np.random.default_rng([seed, 17])
     drawn = "left" if rng.random() < 0.5 else "right"
-    margin = np.array([_MARGIN_MM, 0.0 if ct.wide else _MARGIN_MM, _MARGIN_MM])
-    box = np.stack([ct.box_mm[0] - margin, ct.box_mm[1] + margin])
+    part = _part(ct, rng)
+    box = np.stack([ct.box_mm[0] - _MARGIN_MM, ct.box_mm[1] + _MARGIN_MM])
+    box[:, 1] = max(box[0, 1], part[0] - _AROUND_MM), min(box[1, 1], part[1] + _AROUND_MM)
     size = box[1] - box[0]
     warp = random_warp(rng, (float(size[0]), float(size[1]), float(size[2])))
     volume = warp_volume(ct.hu, ct.bodies, ct.to_index, box, warp)
     patient = random_patient(int(rng.integers(2**31)), "healthy", "lumbar")
-    geometry, offset, patient = _position(ct, patient, height_px, rng)
+    geometry, offset, patient = _position(ct, _within_labels(part, volume), patient, height_px, rng)
     origin = tuple(float(o + s) for o, s in zip(volume.origin_mm, offset))
     corner = (origin[0], origin[1], origin[2])
     depth = _depth(ct, volume, corner, geometry, patient, rng)
     shadows = silhouettes(volume.bodies, corner, volume.voxel_mm, geometry)
     shadows = {label: _without_spurs(mask, geometry) for label, mask in shadows.items()}
+    pixel = geometry.spacing_mm / geometry.magnification(offset[2])
+    whole = {label: (volume.bodies == label).any(axis=2).sum() * (volume.voxel_mm / pixel) ** 2 for label in shadows}
     return finish_film(
         depth,
-        lambda valid: _label(shadows, valid),
+        lambda valid: _label(shadows, whole, valid),
         geometry,
         rng,
         faces=faces or drawn,
@@ -177,22 +186,40 @@ def film_of(
     )
 
 
+def _part(ct: LabelledCT, rng: np.random.Generator) -> tuple[float, float]:
+    """Which part of a CT goes on the film, film y from top to bottom; of a long one rather the lower end."""
+    low, high = ct.spine_mm
+    low, high = max(low - _UNLABELLED_MM, ct.box_mm[0, 1]), min(high + _UNLABELLED_MM, ct.box_mm[1, 1])
+    spare = max(float(high - low) - float(rng.uniform(250, 400)), 0.0)
+    cut = spare * float(rng.uniform(0, 1)) ** 2
+    return float(low + spare - cut), float(high - cut)
+
+
+def _within_labels(part_mm: tuple[float, float], volume: FilmVolume) -> tuple[float, float]:
+    """A part that shows next to nothing of vertebrae without labels beyond the first and last body."""
+    y_mm = np.flatnonzero((volume.bodies > 0).any(axis=(0, 2))) * volume.voxel_mm + volume.origin_mm[1]
+    if not y_mm.size:
+        return part_mm
+    low, high = max(part_mm[0], float(y_mm[0]) - _UNLABELLED_MM), min(part_mm[1], float(y_mm[-1]) + _UNLABELLED_MM)
+    return (low, high) if high - low > _UNLABELLED_MM else part_mm
+
+
 def _position(
-    ct: LabelledCT, patient: Patient, height_px: int, rng: np.random.Generator
+    ct: LabelledCT, part_mm: tuple[float, float], patient: Patient, height_px: int, rng: np.random.Generator
 ) -> tuple[Geometry, Point3, Patient]:
-    """Choose film, source and place: what the CT holds from top to bottom about fills the film.
+    """Choose film, source and place: a part of the CT from top to bottom about fills the film.
 
     Returns:
         The geometry, the world position of the middle body, and the patient whose trunk is around it.
     """
-    low, high = ct.box_mm
+    low, high = part_mm
     source = float(rng.uniform(1000, 1500))
-    width_mm = max(patient.width_mm, float(high[2] - low[2]))
+    width_mm = max(patient.width_mm, float(ct.box_mm[1, 2] - ct.box_mm[0, 2]))
     height = 0.5 * width_mm + float(rng.uniform(40, 90))
     scale = source / (source - height)
     aspect = float(rng.uniform(0.5, 0.9))
-    field = float(high[1] - low[1]) * scale * float(rng.uniform(0.82, 1.04))
-    across, middle = float(rng.uniform(0.36, 0.62)), 0.5 * float(low[1] + high[1])
+    field = (high - low) * scale * float(rng.uniform(0.88, 1.02))
+    across, middle = float(rng.uniform(0.36, 0.62)), 0.5 * (low + high)
     goal = across * aspect * field, 0.5 * field - middle * scale + float(rng.normal(0, 0.015)) * field
     central = goal[0] + float(rng.normal(10, 40)), 0.5 * field + float(rng.normal(20, 40))
     where = tuple(c + (g - c) / scale for c, g in zip(central, goal))
@@ -238,15 +265,15 @@ def _without_spurs(mask: npt.NDArray[np.bool_], geometry: Geometry) -> npt.NDArr
 
 
 def _label(
-    shadows: dict[int, npt.NDArray[np.bool_]], valid: npt.NDArray[np.bool_]
+    shadows: dict[int, npt.NDArray[np.bool_]], whole_px: dict[int, float], valid: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.uint8], tuple[BodyTruth, ...]]:
-    """Label map and truth of the bodies of which at least half is visible, and that are not much smaller than usual."""
+    """Label map and truth of the bodies of which at least half is visible, whether film, collimator or CT cuts them."""
     labels = np.zeros(valid.shape, np.uint8)
-    usual = float(np.median([mask.sum() for mask in shadows.values()]))
+    usual = float(np.median(list(whole_px.values()))) if whole_px else 0.0
     truths = []
     for label in sorted(shadows):
         mask = shadows[label] & valid & (labels == 0)
-        if mask.sum() < max(_MIN_VISIBLE * max(usual * 0.8, float(shadows[label].sum())), 1):
+        if mask.sum() < max(_MIN_VISIBLE * max(0.6 * usual, whole_px[label]), 1):
             continue
         labels[mask] = label
         x, y = np.nonzero(mask)
