@@ -125,6 +125,7 @@ def synthesize_ct(
         Optional[str],  # noqa: UP045
         typer.Option(help="a (film-like) or b (multi-scale processing); a mix by default."),
     ] = None,
+    outline: Annotated[str, typer.Option(help="Masks: silhouette, or middle (of doubled end plates).")] = "silhouette",
 ) -> None:
     """Write lateral radiographs projected from randomly deformed CTs, split 8 : 1 : 1 by CT (one or two: all training).
 
@@ -136,7 +137,9 @@ def synthesize_ct(
     from cmnet_monai.datasets import synthesize_ct as make
 
     try:
-        datalist = make(output, ct, labels, count, seed, codes=codes, height_px=height, workers=workers, look=look)
+        datalist = make(
+            output, ct, labels, count, seed, codes=codes, height_px=height, look=look, outline=outline, workers=workers
+        )
     except (OSError, ValueError, ImportError) as error:
         _fail(error)
     typer.echo(f"{count} films; datalist: {datalist.resolve()}")

@@ -32,6 +32,7 @@ class CTFilmPlan:
         codes: what the values of the labels mean, see `film_from_ct`.
         height_px: height of the film.
         look: "a" or "b", whose processing; None mixes both.
+        outline: "silhouette" or "middle", see `film_from_ct`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class CTFilmPlan:
     codes: str
     height_px: int
     look: str | None = None
+    outline: str = "silhouette"
 
 
 def make_ct_film(plan: CTFilmPlan, folder: Path) -> dict[str, Any]:
@@ -52,7 +54,8 @@ def make_ct_film(plan: CTFilmPlan, folder: Path) -> dict[str, Any]:
     from cmnet_monai.synthetic.from_ct import film_of
 
     ct = _read(plan.ct, plan.labels, plan.codes)
-    return write_film(film_of(ct, plan.film_seed, height_px=plan.height_px, look=plan.look), plan, folder)
+    film = film_of(ct, plan.film_seed, height_px=plan.height_px, look=plan.look, outline=plan.outline)
+    return write_film(film, plan, folder)
 
 
 @lru_cache(maxsize=_CACHED_CTS)
@@ -86,6 +89,7 @@ def synthesize_ct(
     codes: str = "verse",
     height_px: int = 640,
     look: str | None = None,
+    outline: str = "silhouette",
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -103,6 +107,7 @@ def synthesize_ct(
         codes: "verse" or "totalsegmentator".
         height_px: height of the films.
         look: "a" or "b", whose processing; None mixes both.
+        outline: "silhouette" or "middle", see `film_from_ct`.
         workers: processes; None uses every core.
         progress: show a progress bar.
     Returns:
@@ -128,8 +133,9 @@ def synthesize_ct(
         ct, label = files[i % len(files)]
         film_seed = seed_of(seed, 4, i)
         name, patient = f"film_{i:05d}", stems[i % len(files)]
-        plans.append(CTFilmPlan(name, patient, film_seed, film_seed % 3 == 0, ct, label, codes, height_px, look))
-    settings = {"cts": stems, "codes": codes, "seed": seed, "height_px": height_px, "look": look}
+        inverse = film_seed % 3 == 0
+        plans.append(CTFilmPlan(name, patient, film_seed, inverse, ct, label, codes, height_px, look, outline))
+    settings = {"cts": stems, "codes": codes, "seed": seed, "height_px": height_px, "look": look, "outline": outline}
     return write_films(
         plans, make_ct_film, Path(folder), seed, "Lateral radiographs projected from CT", settings, workers, progress
     )

@@ -12,11 +12,12 @@ from cmnet_monai.conventions import LEVEL_OF_LABEL
 from cmnet_monai.synthetic import soft_tissue
 from cmnet_monai.synthetic.anatomy import Patient, random_patient
 from cmnet_monai.synthetic.ct_bodies import Array, split_bodies, to_verse
-from cmnet_monai.synthetic.ct_projection import attenuation, project, silhouettes
+from cmnet_monai.synthetic.ct_projection import attenuation, middle_third, project, silhouettes
 from cmnet_monai.synthetic.ct_warp import FilmVolume, random_warp, warp_volume
 from cmnet_monai.synthetic.film import BodyTruth, SyntheticFilm, check_arguments, finish_film, place_patient
 from cmnet_monai.synthetic.projection import FloatArray, Geometry, Point3
 
+OUTLINES = ("silhouette", "middle")
 _MIN_VISIBLE = 0.5
 _WIDE_MM = 240.0
 _AIR_HU = -300.0
@@ -64,6 +65,7 @@ def film_from_ct(
     height_px: int = 640,
     faces: str | None = None,
     look: str | None = None,
+    outline: str = "silhouette",
 ) -> SyntheticFilm:
     """Make one lateral radiograph of a randomly deformed CT; the same arguments give the same bytes.
 
@@ -76,13 +78,16 @@ def film_from_ct(
         height_px: height of the film; width is 0.5 to 0.9 of it.
         faces: "left" or "right"; None draws one.
         look: see `generate_film`.
+        outline: what the mask of a body is: "silhouette", the shadow of the whole body, or "middle", that of its
+            mid-sagittal third, which runs through the middle of doubled end plates as readers draw it.
     Returns:
         The film. Its ``deformity`` and ``grade`` are not known. Findings are empty.
     Raises:
         ValueError: shapes differ, no vertebra is labelled, or an argument is out of range.
         ImportError: nanodrr is not installed.
     """
-    return film_of(prepare_ct(ct_hu, labels, affine, codes), seed, height_px=height_px, faces=faces, look=look)
+    ct = prepare_ct(ct_hu, labels, affine, codes)
+    return film_of(ct, seed, height_px=height_px, faces=faces, look=look, outline=outline)
 
 
 def prepare_ct(
@@ -152,10 +157,18 @@ def _without_outer_air(hu: FloatArray, affine: Array, tissue_hu: float) -> Float
 
 
 def film_of(
-    ct: LabelledCT, seed: int, *, height_px: int = 640, faces: str | None = None, look: str | None = None
+    ct: LabelledCT,
+    seed: int,
+    *,
+    height_px: int = 640,
+    faces: str | None = None,
+    look: str | None = None,
+    outline: str = "silhouette",
 ) -> SyntheticFilm:
     """Make one film of a prepared CT; arguments and errors as `film_from_ct`."""
     check_arguments(seed, height_px, faces)
+    if outline not in OUTLINES:
+        raise ValueError(f"unknown outline {outline!r}: choose one of {', '.join(OUTLINES)}")
     rng = np.random.default_rng([seed, 17])
     drawn = "left" if rng.random() < 0.5 else "right"
     part = _part(ct, rng)
@@ -169,10 +182,11 @@ def film_of(
     origin = tuple(float(o + s) for o, s in zip(volume.origin_mm, offset))
     corner = (origin[0], origin[1], origin[2])
     depth = _depth(ct, volume, corner, geometry, patient, rng)
-    shadows = silhouettes(volume.bodies, corner, volume.voxel_mm, geometry)
+    bodies = volume.bodies if outline == "silhouette" else middle_third(volume.bodies)
+    shadows = silhouettes(bodies, corner, volume.voxel_mm, geometry)
     shadows = {label: _without_spurs(mask, geometry) for label, mask in shadows.items()}
     pixel = geometry.spacing_mm / geometry.magnification(offset[2])
-    whole = {label: (volume.bodies == label).any(axis=2).sum() * (volume.voxel_mm / pixel) ** 2 for label in shadows}
+    whole = {label: (bodies == label).any(axis=2).sum() * (volume.voxel_mm / pixel) ** 2 for label in shadows}
     return finish_film(
         depth,
         lambda valid: _label(shadows, whole, valid),

@@ -9,7 +9,7 @@ import pytest
 
 from cmnet_monai.synthetic import film_from_ct
 from cmnet_monai.synthetic.ct_bodies import CODES, split_bodies, to_verse
-from cmnet_monai.synthetic.ct_projection import attenuation, project, silhouettes
+from cmnet_monai.synthetic.ct_projection import attenuation, middle_third, project, silhouettes
 from cmnet_monai.synthetic.ct_warp import Warp, warp_volume
 from cmnet_monai.synthetic.from_ct import film_of, prepare_ct
 from cmnet_monai.synthetic.projection import Geometry
@@ -116,12 +116,28 @@ def test_both_naming_schemes_give_the_same_film_and_each_side_mirrors_the_bodies
         assert body.corners_xy_px[0][0] > body.corners_xy_px[1][0]
 
 
+def test_middle_outline_runs_through_the_middle_of_a_tilted_body() -> None:
+    solid = np.zeros((20, 40, 30), np.uint8)
+    for z in range(30):  # tilted like a scoliosis: 10 voxels high, 0.5 lower for each voxel to the side
+        solid[5:15, 5 + z // 2 : 15 + z // 2, z] = 20
+    geometry = Geometry((40, 60), 1.0, np.inf, (0.0, 0.0))
+    rows = {
+        name: np.flatnonzero(silhouettes(bodies, (5.0, 5.0, 10.0), 1.0, geometry)[20].any(axis=0))
+        for name, bodies in (("silhouette", solid), ("middle", middle_third(solid)))
+    }
+    # All slices reach from 5 to 14 + 14; those within 5 of the middle (14.5) from 5 + 5 to 14 + 9; the origin adds 5.
+    assert (rows["silhouette"][0], rows["silhouette"][-1]) == (10, 33)
+    assert (rows["middle"][0], rows["middle"][-1]) == (15, 28)
+
+
 def test_mistakes_are_named() -> None:
     hu, labels = phantom()
     with pytest.raises(ValueError, match="same shape"):
         prepare_ct(hu[1:], labels, AFFINE)
     with pytest.raises(ValueError, match="unknown label codes 'visible'"):
         prepare_ct(hu, labels, AFFINE, "visible")
+    with pytest.raises(ValueError, match="unknown outline"):
+        film_of(prepare_ct(hu, labels, AFFINE), 0, outline="edge")
     with pytest.raises(ValueError, match="no thoracic or lumbar vertebra"):
         prepare_ct(hu, np.where(labels > 0, 99, 0), AFFINE)
 
