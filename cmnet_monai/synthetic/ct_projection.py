@@ -11,7 +11,7 @@ from scipy import ndimage
 from cmnet_monai.synthetic.fields import WATER_PER_MM
 from cmnet_monai.synthetic.projection import FloatArray, Geometry, Point3
 
-_RAYS = 60_000
+_RAYS = 10_000
 
 
 def attenuation(hu: FloatArray, bone_gain: float = 1.5, water_per_mm: float = WATER_PER_MM) -> FloatArray:
@@ -31,7 +31,7 @@ def project(values: FloatArray, origin_mm: Point3, voxel_mm: float, geometry: Ge
         values: attenuation per mm, (x, y, z).
         origin_mm: world position of voxel (0, 0, 0): x and y along the film, z above the detector.
         voxel_mm: edge of a cubic voxel.
-        geometry: source and detector.
+        geometry: source and detector, a finite distance apart.
     Returns:
         Optical depths on the detector, (x, y).
     Raises:

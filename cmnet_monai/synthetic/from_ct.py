@@ -254,7 +254,7 @@ def _depth(
     gain = float(rng.uniform(1.3, 2.3))
     mu = attenuation(volume.hu, gain)
     if ct.wide:
-        return np.maximum(project(mu * (volume.share > 0.99), corner, volume.voxel_mm, geometry), 0)
+        return np.maximum(project(mu, corner, volume.voxel_mm, geometry), 0)
     mu -= attenuation(np.array([ct.tissue_hu], np.float32), gain)
     depth = np.zeros(geometry.shape, np.float32)
     soft_tissue.add_trunk(depth, geometry, patient, rng)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from cmnet_monai.synthetic import film_from_ct
+from cmnet_monai.synthetic.anatomy import random_patient
 from cmnet_monai.synthetic.ct_bodies import CODES, split_bodies, to_verse
 from cmnet_monai.synthetic.ct_projection import attenuation, middle_third, project, silhouettes
 from cmnet_monai.synthetic.ct_warp import Warp, warp_volume
-from cmnet_monai.synthetic.from_ct import film_of, prepare_ct
+from cmnet_monai.synthetic.from_ct import _depth, film_of, prepare_ct
 from cmnet_monai.synthetic.projection import Geometry
 
 # Flipped and permuted: the first index runs to the left, the second downwards, the third forwards.
@@ -114,6 +115,24 @@ def test_both_naming_schemes_give_the_same_film_and_each_side_mirrors_the_bodies
         assert sa[0] < sp[0] and ia[0] < ip[0] and sa[1] < ia[1] and sp[1] < ip[1]
     for body in right.bodies:
         assert body.corners_xy_px[0][0] > body.corners_xy_px[1][0]
+
+
+def test_wide_ct_keeps_its_own_trunk_and_the_air_around_it() -> None:
+    pytest.importorskip("nanodrr")
+    x, y, _ = np.meshgrid(*(np.linspace(-1, 1, n) for n in (64, 50, 40)), indexing="ij")
+    hu = np.where(x**2 + (y / 0.9) ** 2 < 0.9, 20.0, -1000.0)
+    labels = np.zeros(hu.shape, np.int64)
+    for label, bottom in ((20, 27), (21, 16), (22, 5)):
+        labels[27:37, 15:24, bottom : bottom + 8] = label
+    hu[labels > 0] = 500
+    ct = prepare_ct(hu, labels, np.diag([5.0, 5.0, 4.0, 1.0]))
+    assert ct.wide and ct.hu.min() == -1000
+    volume = warp_volume(ct.hu, ct.bodies, ct.to_index, ct.box_mm, Warp(np.eye(3)))
+    geometry = Geometry((60, 20), 5.0, 1e5, (125.0, 20.0))
+    depth = _depth(ct, volume, (0.0, 20.0, 100.0), geometry, random_patient(0, "healthy"), np.random.default_rng(0))
+    # The trunk is 0.95 of 320 mm wide where it is widest, y = 0: 125 mm from the front of the CT.
+    assert depth[25, 10] == pytest.approx(0.0195 * 1.02 * 0.95 * 320, rel=0.03)
+    assert depth[0].max() < 0.01
 
 
 def test_middle_outline_runs_through_the_middle_of_a_tilted_body() -> None:
