@@ -39,22 +39,8 @@ def project(values: FloatArray, origin_mm: Point3, voxel_mm: float, geometry: Ge
     """
     import torch
 
-    render, subject_class = _nanodrr()
+    render, subject = _subject(values, origin_mm, voxel_mm, geometry)
     cx, cy = geometry.central_xy_mm
-    # nanodrr's camera stands in the source and looks along its z axis at the detector.
-    to_camera = np.diag([voxel_mm, voxel_mm, -voxel_mm, 1.0])
-    to_camera[:3, 3] = origin_mm[0] - cx, origin_mm[1] - cy, geometry.source_mm - origin_mm[2]
-    image = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 1, 0)))[None, None]
-    subject = subject_class(
-        image,
-        torch.zeros(1, 1, 1, 1, 1),
-        torch.from_numpy(to_camera).float(),
-        torch.from_numpy(np.linalg.inv(to_camera)).float(),
-        subject_class._make_voxel_to_grid(image.shape),
-        torch.zeros(3),
-        max_label=0,
-        convert_to_mu=False,
-    )
     out = np.zeros(geometry.shape, np.float32)
     window = _footprint(values.shape, origin_mm, voxel_mm, geometry)
     if window is None:
@@ -86,6 +72,28 @@ def project(values: FloatArray, origin_mm: Point3, voxel_mm: float, geometry: Ge
         part[start : start + columns] = depth[0, 0].numpy()
     out[window] = part
     return out
+
+
+def _subject(values: FloatArray, origin_mm: Point3, voxel_mm: float, geometry: Geometry) -> tuple[Any, Any]:
+    """nanodrr's `render`, and the volume in the frame of its camera, which looks from the source along z."""
+    import torch
+
+    render, subject_class = _nanodrr()
+    cx, cy = geometry.central_xy_mm
+    to_camera = np.diag([voxel_mm, voxel_mm, -voxel_mm, 1.0])
+    to_camera[:3, 3] = origin_mm[0] - cx, origin_mm[1] - cy, geometry.source_mm - origin_mm[2]
+    image = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 1, 0)))[None, None]
+    subject = subject_class(
+        image,
+        torch.zeros(1, 1, 1, 1, 1),
+        torch.from_numpy(to_camera).float(),
+        torch.from_numpy(np.linalg.inv(to_camera)).float(),
+        subject_class._make_voxel_to_grid(image.shape),
+        torch.zeros(3),
+        max_label=0,
+        convert_to_mu=False,
+    )
+    return render, subject
 
 
 def _nanodrr() -> tuple[Any, Any]:
