@@ -111,6 +111,40 @@ def synthesize(
     typer.echo(f"{count} films; datalist: {datalist.resolve()}")
 
 
+@app.command("synthesize-ct")
+def synthesize_ct(
+    output: Annotated[Path, typer.Argument(help="Folder for films/, labels/, truth/ and datalist.json.")],
+    ct: Annotated[list[Path], typer.Option(help="A CT (NIfTI); repeat it for more of them.")],
+    labels: Annotated[list[Path], typer.Option(help="Its vertebra labels (NIfTI), in the order of the CTs.")],
+    codes: Annotated[str, typer.Option(help="verse or totalsegmentator: what the label values mean.")] = "verse",
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of films.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same films.")] = 0,
+    height: Annotated[int, typer.Option(min=128, help="Height of the films in pixels.")] = 640,
+    workers: Annotated[Optional[int], typer.Option(min=1, help="Processes; every core by default.")] = None,  # noqa: UP045
+    look: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="a (film-like) or b (multi-scale processing); a mix by default."),
+    ] = None,
+    outline: Annotated[str, typer.Option(help="Masks: silhouette, or middle (of doubled end plates).")] = "silhouette",
+) -> None:
+    """Write lateral radiographs projected from randomly deformed CTs, split 8 : 1 : 1 by CT (one or two: all training).
+
+    Needs the extra "ct". A run that was broken off goes on where it stopped.
+
+    Example: cmnet-monai synthesize-ct data --ct a_ct.nii.gz --labels a_seg.nii.gz -n 100
+    """
+    _quiet()
+    from cmnet_monai.datasets import synthesize_ct as make
+
+    try:
+        datalist = make(
+            output, ct, labels, count, seed, codes=codes, height_px=height, look=look, outline=outline, workers=workers
+        )
+    except (OSError, ValueError, ImportError) as error:
+        _fail(error)
+    typer.echo(f"{count} films; datalist: {datalist.resolve()}")
+
+
 class DataFormat(str, Enum):
     """Layouts of data sets that `datalist` reads."""
 

@@ -6,6 +6,7 @@ from cmnet_monai.datasets.mixing import MixSampler, read_sources
 from cmnet_monai.datasets.public import make_datalist
 from cmnet_monai.datasets.seeded_dataset import SeededCacheDataset
 from cmnet_monai.datasets.synthesize import synthesize
+from cmnet_monai.datasets.synthesize_ct import synthesize_ct
 
 __all__ = [
     "FailedFilm",
@@ -19,5 +20,6 @@ __all__ = [
     "read_datalist",
     "read_sources",
     "synthesize",
+    "synthesize_ct",
     "write_datalist",
 ]

@@ -5,16 +5,42 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from cmnet_monai.datasets.datalist import DATALIST_NAME, write_datalist
 from cmnet_monai.datasets.splits import SECTIONS, split_patients
+
+if TYPE_CHECKING:
+    from cmnet_monai.synthetic import SyntheticFilm
+
+
+class Plan(Protocol):
+    """What writing a film takes from its plan, see `FilmPlan`."""
+
+    @property
+    def name(self) -> str:
+        """Stem of its files."""
+
+    @property
+    def patient(self) -> str:
+        """Pseudonym of the patient."""
+
+    @property
+    def film_seed(self) -> int:
+        """Seed of pose, exposure and noise."""
+
+    @property
+    def monochrome1(self) -> bool:
+        """Store it as MONOCHROME1."""
+
+
+AnyPlan = TypeVar("AnyPlan", bound=Plan)
 
 
 @dataclass(frozen=True)
@@ -66,8 +92,8 @@ def plan_films(
     plans = []
     for i in range(count):
         patient = i // films_per_patient
-        patient_seed = _seed_of(seed, 1, patient)
-        film_seed = _seed_of(seed, 2, i)
+        patient_seed = seed_of(seed, 1, patient)
+        film_seed = seed_of(seed, 2, i)
         name = f"film_{i:05d}"
         inverse = film_seed % 3 == 0
         pseudonym = f"SYN-{seed}-{patient:05d}"
@@ -75,17 +101,16 @@ def plan_films(
     return plans
 
 
-def _seed_of(*numbers: int) -> int:
+def seed_of(*numbers: int) -> int:
+    """A seed that follows from numbers, 32 bits."""
     return int(np.random.SeedSequence(list(numbers)).generate_state(1)[0])
 
 
 def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:
     """Make one film with its label map and truth below `folder`, unless it is there; returns its datalist item."""
     folder = Path(folder)
-    item = folder / "truth" / f"{plan.name}.json"
-    if item.is_file():
-        return _datalist_item(plan, json.loads(item.read_text(encoding="utf-8")))
-    from cmnet_monai.io import atomic_write, write_dx, write_label_png
+    if (item := stored_item(plan, folder)) is not None:
+        return item
     from cmnet_monai.synthetic import generate_film
 
     film = generate_film(
@@ -97,6 +122,19 @@ def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:
         region=plan.region,
         look=plan.look,
     )
+    return write_film(film, plan, folder)
+
+
+def stored_item(plan: Plan, folder: Path) -> dict[str, Any] | None:
+    """Datalist item of a film that is there already, else None."""
+    truth = folder / "truth" / f"{plan.name}.json"
+    return _datalist_item(plan, json.loads(truth.read_text(encoding="utf-8"))) if truth.is_file() else None
+
+
+def write_film(film: SyntheticFilm, plan: Plan, folder: Path) -> dict[str, Any]:
+    """Write a film, its label map and last its truth below `folder`; returns its datalist item."""
+    from cmnet_monai.io import atomic_write, write_dx, write_label_png
+
     for name in ("films", "labels", "truth"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     write_dx(
@@ -131,12 +169,12 @@ def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:
             for body in film.bodies
         ],
     }
-    with atomic_write(item) as temporary:
+    with atomic_write(folder / "truth" / f"{plan.name}.json") as temporary:
         Path(temporary).write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     return _datalist_item(plan, truth)
 
 
-def _datalist_item(plan: FilmPlan, truth: dict[str, Any]) -> dict[str, Any]:
+def _datalist_item(plan: Plan, truth: dict[str, Any]) -> dict[str, Any]:
     return {
         "image": f"films/{plan.name}.dcm",
         "label": f"labels/{plan.name}.png",
@@ -179,8 +217,6 @@ def synthesize(
     Raises:
         ValueError: a number is out of range, or the folder holds films of other settings.
     """
-    from tqdm import tqdm
-
     folder = Path(folder)
     plans = plan_films(count, seed, films_per_patient, kind, height_px, region=region, look=look)
     settings = {
@@ -191,19 +227,50 @@ def synthesize(
         "region": region,
         "look": look,
     }
+    return write_films(
+        plans, make_film, folder, seed, f"Synthetic lateral {region} radiographs", settings, workers, progress
+    )
+
+
+def write_films(
+    plans: Sequence[AnyPlan],
+    make: Callable[[AnyPlan, Path], dict[str, Any]],
+    folder: Path,
+    seed: int,
+    description: str,
+    settings: dict[str, Any],
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Make the films of plans in processes and write their datalist, split 8 : 1 : 1 by patient.
+
+    Args:
+        plans: one for each film.
+        make: makes and writes one film, unless it is there; returns its datalist item.
+        folder: of the data set.
+        seed: seed of the split.
+        description: goes into the datalist.
+        settings: what the films depend on; the folder takes no films of other settings.
+        workers: processes; None uses every core.
+        progress: show a progress bar.
+    Returns:
+        The datalist.
+    Raises:
+        ValueError: the folder holds films of other settings.
+    """
+    from tqdm import tqdm
+
     _claim(folder, settings)
     items: dict[str, dict[str, Any]] = {}
-    with tqdm(total=count, unit="film", desc="synthesize", disable=not progress) as bar:
-        for name, item in _run(plans, folder, workers or os.cpu_count() or 1):
+    with tqdm(total=len(plans), unit="film", desc="synthesize", disable=not progress) as bar:
+        for name, item in _run(plans, make, folder, workers or os.cpu_count() or 1):
             items[name] = item
             bar.update()
     section = split_patients([plan.patient for plan in plans], seed)
     sections: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS}
     for plan in plans:
         sections[section[plan.patient]].append(items[plan.name])
-    write_datalist(
-        folder / DATALIST_NAME, sections, description=f"Synthetic lateral {region} radiographs", settings=settings
-    )
+    write_datalist(folder / DATALIST_NAME, sections, description=description, settings=settings)
     return folder / DATALIST_NAME
 
 
@@ -222,13 +289,15 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
         Path(temporary).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
-def _run(plans: list[FilmPlan], folder: Path, workers: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def _run(
+    plans: Sequence[AnyPlan], make: Callable[[AnyPlan, Path], dict[str, Any]], folder: Path, workers: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
     if workers == 1 or len(plans) == 1:
         for plan in plans:
-            yield plan.name, make_film(plan, folder)
+            yield plan.name, make(plan, folder)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(plans)), mp_context=context) as pool:
-        futures = {pool.submit(make_film, plan, folder): plan.name for plan in plans}
+        futures = {pool.submit(make, plan, folder): plan.name for plan in plans}
         for future in as_completed(futures):
             yield futures[future], future.result()

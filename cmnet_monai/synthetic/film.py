@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,8 +44,8 @@ class BodyTruth:
         centre_xy_px: centroid of its region in the label map, px.
         corners_xy_px: projected corners, (4, 2): superior-anterior, superior-posterior, inferior-posterior,
             inferior-anterior; px, may lie outside the film.
-        deformity: "none", "wedge", "biconcave" or "crush".
-        grade: Genant grade, 0 to 3.
+        deformity: "none", "wedge", "biconcave" or "crush"; "unknown" on films from a CT.
+        grade: Genant grade, 0 to 3; -1 where it is unknown.
         findings: "cement", "screws", "spondylolysis".
         slip_mm: how far it has slipped forwards on the body below.
     """
@@ -219,7 +220,7 @@ def generate_film(
     """
     patient_seed = seed if patient_seed is None else patient_seed
     film_seed = seed if film_seed is None else film_seed
-    _check(min(seed, patient_seed, film_seed), height_px, faces)
+    check_arguments(min(seed, patient_seed, film_seed), height_px, faces)
     if kind is None:
         kind = str(np.random.default_rng([patient_seed, 7]).choice(KINDS, p=_KIND_SHARES))
     patient = random_patient(patient_seed, kind, region)
@@ -228,30 +229,58 @@ def generate_film(
     faces = faces or drawn
     geometry, placed = _position(patient, height_px, rng, region)
     depth = render_depth(placed, geometry, rng, region=region)
-    everywhere = np.ones(geometry.shape, bool)
-    labels, truths = render_labels(placed, geometry, everywhere)
-    film = _develop(depth, labels, truths, geometry, faces, look, region, rng)
-    if not film["valid_area"].all():
-        valid = film["valid_area"] if faces == "left" else film["valid_area"][::-1]
-        labels, truths = render_labels(placed, geometry, valid)
-    if faces == "right":
-        labels = np.ascontiguousarray(labels[::-1])
-        truths = tuple(_mirror(t, geometry.shape[0]) for t in truths)
-    return SyntheticFilm(
-        spacing_xy_mm=(geometry.spacing_mm, geometry.spacing_mm),
-        label_map=labels,
-        bodies=truths,
+    return finish_film(
+        depth,
+        lambda valid: render_labels(placed, geometry, valid),
+        geometry,
+        rng,
         faces=faces,
+        look=look,
+        region=region,
         findings=patient.findings,
         seed=seed,
         kind=kind,
-        region=region,
-        **film,
     )
 
 
-def _check(least_seed: int, height_px: int, faces: str | None) -> None:
-    """Raise what `generate_film` says."""
+def finish_film(
+    depth: FloatArray,
+    labels_within: Callable[[npt.NDArray[np.bool_]], tuple[npt.NDArray[np.uint8], tuple[BodyTruth, ...]]],
+    geometry: Geometry,
+    rng: np.random.Generator,
+    *,
+    faces: str,
+    look: str | None = None,
+    region: str = "lumbar",
+    **about: Any,
+) -> SyntheticFilm:
+    """Expose, process, collimate, mark and store optical depths, and label what the collimator leaves.
+
+    Args:
+        depth: optical depths of a patient who faces left, (x, y).
+        labels_within: gives label map and truth of the bodies inside a valid area, patient facing left.
+        geometry: source and detector.
+        rng: draws exposure, processing, collimation and marks.
+        faces: "left" or "right".
+        look: see `generate_film`.
+        region: "lumbar" or "thoracic": which levels the collimator never hides.
+        about: the other fields of the film: findings, seed, kind.
+    """
+    labels, truths = labels_within(np.ones(geometry.shape, bool))
+    film = _develop(depth, labels, truths, geometry, faces, look, region, rng)
+    if not film["valid_area"].all():
+        labels, truths = labels_within(film["valid_area"] if faces == "left" else film["valid_area"][::-1])
+    if faces == "right":
+        labels = np.ascontiguousarray(labels[::-1])
+        truths = tuple(_mirror(t, geometry.shape[0]) for t in truths)
+    spacing = (geometry.spacing_mm, geometry.spacing_mm)
+    return SyntheticFilm(
+        spacing_xy_mm=spacing, label_map=labels, bodies=truths, faces=faces, region=region, **about, **film
+    )
+
+
+def check_arguments(least_seed: int, height_px: int, faces: str | None) -> None:
+    """Raise the ValueError that `generate_film` documents."""
     if least_seed < 0:
         raise ValueError("seeds must not be negative")
     if height_px < 128:
