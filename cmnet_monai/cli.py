@@ -250,7 +250,9 @@ def recipe(
     setting: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="A training setting, such as precision=bf16; may be repeated."
+            "--set",
+            metavar="NAME=VALUE",
+            help="A training setting: precision=bf16, pretrain.max_epochs=24; may be repeated.",
         ),
     ] = None,
     bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045

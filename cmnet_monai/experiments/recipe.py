@@ -20,6 +20,9 @@ from cmnet_monai.experiments.report import film_table, summary_table
 from cmnet_monai.experiments.score_results import draw_results, score_results, write_scores
 from cmnet_monai.io import atomic_write
 
+SHARED_SETTINGS = frozenset({"spatial_size", "heatmap_sigma", "label_protocol", "base_channels"})
+"""Settings of a training that inference with its weights must have as well."""
+
 MODEL = "model.pt"
 """The mean of the folds' weights, packed as the bundle ships them."""
 
@@ -41,7 +44,8 @@ class Recipe:
         extra: further data sets for pretraining, such as films made from CT.
         init_weights: weights to start pretraining from; None starts from nothing.
         outlines: folder of ``<film>.json`` with the reader's ``confidence`` for each of its ``vertebrae``.
-        settings: overrides of training settings by name, for both trainings (``precision``, ``num_workers`` ...).
+        settings: overrides of training settings by name, for both trainings (``precision``), or for one of them
+            (``pretrain.max_epochs``, ``finetune.max_epochs``). Inference gets those that it needs, `SHARED_SETTINGS`.
     """
 
     work: Path
@@ -53,6 +57,12 @@ class Recipe:
     init_weights: Path | None = None
     outlines: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    def settings_of(self, training: str) -> dict[str, str]:
+        """Overrides for one training, "pretrain" or "finetune"."""
+        general = {name: value for name, value in self.settings.items() if "." not in name}
+        prefix = f"{training}."
+        return general | {n.removeprefix(prefix): v for n, v in self.settings.items() if n.startswith(prefix)}
 
     @property
     def folds(self) -> int:
@@ -89,7 +99,7 @@ def plan(recipe: Recipe) -> list[Step]:
         first["init_weights"] = str(recipe.init_weights)
     steps = [
         Step("synthesize", (sys.executable, *make, "--height", "640")),
-        Step("pretrain", _bundle(recipe, ("train", "pretrain"), {**first, **recipe.settings})),
+        Step("pretrain", _bundle(recipe, ("train", "pretrain"), {**first, **recipe.settings_of("pretrain")})),
         _inference(recipe, "pretrained", "pretrain", "all"),
     ]
     names = [f"fold_{k}" for k in range(recipe.folds)]
@@ -101,9 +111,8 @@ def plan(recipe: Recipe) -> list[Step]:
             "init_weights": str(work / "pretrain" / "best.pt"),
             "output_dir": str(work / f"finetune_{name}"),
         }
-        steps.append(
-            Step(f"finetune {name}", _bundle(recipe, ("train", "pretrain", "finetune"), {**second, **recipe.settings}))
-        )
+        overrides = {**second, **recipe.settings_of("finetune")}
+        steps.append(Step(f"finetune {name}", _bundle(recipe, ("train", "pretrain", "finetune"), overrides)))
         steps.append(_inference(recipe, name, f"finetune_{name}", name))
     weights = (str(work / f"finetune_{name}" / "best.pt") for name in names)
     steps.append(
@@ -125,6 +134,7 @@ def _inference(recipe: Recipe, name: str, weights: str, films: str) -> Step:
         "dataset_dir": str(work / f"{films}_test.json"),
         "output_dir": str(work / "results" / name),
         "ckpt_path": str(work / weights / "best.pt"),
+        **{name: value for name, value in recipe.settings.items() if name in SHARED_SETTINGS},
     }
     return Step(f"inference {name}", _bundle(recipe, ("inference",), overrides))
 

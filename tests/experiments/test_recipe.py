@@ -101,3 +101,14 @@ def test_failed_command_says_where_its_output_is(recipe: Recipe, monkeypatch: py
 def test_real_films_without_folds_are_refused(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"datalist \.\.\. --folds 4"):
         plan(Recipe(recipe.work, tmp_path, recipe.bundle))
+
+
+def test_settings_reach_the_training_that_they_are_meant_for_and_inference_where_it_needs_them(recipe: Recipe) -> None:
+    settings = {"spatial_size": "[96,160]", "pretrain.max_epochs": "24", "finetune.learning_rate": "1e-4"}
+    steps = {step.name: step for step in plan(Recipe(recipe.work, recipe.real, recipe.bundle, settings=settings))}
+    assert option(steps["pretrain"], "max_epochs") == "24" and "--learning_rate" not in steps["pretrain"].command
+    fold = steps["finetune fold_0"]
+    assert option(fold, "learning_rate") == "1e-4" and "--max_epochs" not in fold.command
+    for name in ("pretrain", "finetune fold_0", "inference pretrained", "inference fold_1"):
+        assert option(steps[name], "spatial_size") == "[96,160]"
+    assert "--max_epochs" not in steps["inference pretrained"].command
