@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cmnet_monai.conventions import LUMBAR
 from cmnet_monai.experiments.film_scores import WEAK_CONFIDENCE, BodyScore, FilmScore, summarise
 
 
-def summary_table(columns: dict[str, tuple[Sequence[FilmScore], Sequence[BodyScore]]]) -> str:
+def summary_table(columns: Mapping[str, tuple[Sequence[FilmScore], Sequence[BodyScore]]]) -> str:
     """One row a figure, one column a model.
 
     Args:
