@@ -11,6 +11,7 @@ from cmnet_monai.engines.checkpoints import (
 )
 from cmnet_monai.engines.evaluator import FilmEvaluator, FilmEvents
 from cmnet_monai.engines.handlers import (
+    Attach,
     EpochProgress,
     EpochSeed,
     OnMainProcess,
@@ -30,6 +31,7 @@ from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import as_switch, prepare_run
 
 __all__ = [
+    "Attach",
     "AutocastNetwork",
     "EpochProgress",
     "EpochSeed",

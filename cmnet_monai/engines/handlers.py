@@ -41,6 +41,21 @@ class EpochSeed:
             self.sampler.set_epoch(engine.state.epoch)
 
 
+class Attach:
+    """Attach a handler that is made elsewhere in a config: MONAI wants every entry of its handlers to have a target.
+
+    Args:
+        handler: has ``attach(engine)``.
+    """
+
+    def __init__(self, handler: Any) -> None:
+        self.handler = handler
+
+    def attach(self, engine: Engine) -> None:
+        """Attach the handler."""
+        self.handler.attach(engine)
+
+
 class OnMainProcess:
     """A handler for the main process only: consoles, progress bars, TensorBoard.
 

@@ -31,15 +31,16 @@ SMALL = {"spatial_size": [64, 128], "base_channels": 8}
 
 
 class BrightIsVertebra(nn.Module):
-    """Calls the brightest pixels of a film vertebra, and nothing a centre or S1."""
+    """Calls the brightest pixels of a film vertebra, and nothing a centre or S1; looks at no prompt."""
 
     def __init__(self) -> None:
         super().__init__()
         self.level = nn.Parameter(torch.tensor(0.93))
 
     def forward(self, x: Tensor) -> Tensor:
-        low = torch.full_like(x, -20.0)
-        return torch.cat((low, (x - self.level) * 200.0, low), dim=1)
+        film = x[:, :1]
+        low = torch.full_like(film, -20.0)
+        return torch.cat((low, (film - self.level) * 200.0, low), dim=1)
 
 
 def film_with_boxes() -> np.ndarray:
