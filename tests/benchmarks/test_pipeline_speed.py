@@ -72,7 +72,7 @@ def run_once(parser: ConfigParser, path: Path, maps: torch.Tensor) -> dict[str, 
     load, prepare = Compose(read[:2]), Compose(read[2:])
     steps = parser.get_parsed_content("postprocessing").transforms
     post, save = Compose(steps[1:-1]), steps[-1]
-    network = parser.get_parsed_content("network")
+    network, inferer = parser.get_parsed_content("network"), parser.get_parsed_content("inferer")
     clock = [time.perf_counter()]
     item = load({"image": str(path), "path": str(path), "name": "film"})
     clock.append(time.perf_counter())
@@ -80,7 +80,7 @@ def run_once(parser: ConfigParser, path: Path, maps: torch.Tensor) -> dict[str, 
     clock.append(time.perf_counter())
     batch = list_data_collate([item])
     with torch.inference_mode():
-        logits = network(batch["image"])
+        logits = inferer(batch["image"], network)
     clock.append(time.perf_counter())
     pred = MetaTensor(maps, meta=item["image"].meta, applied_operations=item["image"].applied_operations)
     assert logits.shape[1:] == pred.shape
