@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shlex
 import subprocess
@@ -67,7 +68,7 @@ class Recipe:
     @property
     def folds(self) -> int:
         """Number of folds that ``real`` holds."""
-        return len(list(self.real.glob("fold_*.json")))
+        return next(k for k in itertools.count() if not (self.real / f"fold_{k}.json").is_file())
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ def recipe(tmp_path: Path) -> Recipe:
     for k, test in enumerate((films[:2], films[2:])):
         content = {"training": [f for f in films if f not in test], "validation": [], "test": test}
         (real / f"fold_{k}.json").write_text(json.dumps(content), encoding="utf-8")
+    (real / "fold_0_test.json").write_text("{}", encoding="utf-8")  # no fold
     (work / "synthetic").mkdir(parents=True)
     made = [{"image": f"films/{i}.dcm", "label": f"labels/{i}.png"} for i in range(300)]
     (work / "synthetic" / "datalist.json").write_text(
