@@ -260,8 +260,8 @@ def recipe(
 ) -> None:
     """Make weights as the shipped ones were made, and measure them on real films that they never saw.
 
-    Synthetic films, pretraining on them, a fine-tuning for each fold of the real films and one on all of them, and
-    scores of each film by the weights of the fold that left it out. Commands are printed; what ran before is skipped.
+    Synthetic films, pretraining on them, a fine-tuning for each fold of the real films, scores of each film by the
+    weights of the fold that left it out, and the mean of the folds' weights. What ran before is skipped.
 
     \b
     Example:
@@ -274,23 +274,16 @@ def recipe(
 
     try:
         settings = dict(_name_and_value(text) for text in setting or [])
-        what = Recipe(
-            work.resolve(),
-            real.resolve(),
-            bundle_root(bundle).resolve(),
-            synthetic,
-            seed,
-            tuple(path.resolve() for path in extra or ()),
-            init_weights,
-            outlines,
-            settings,
-        )
+        folders = (work.resolve(), real.resolve(), bundle_root(bundle).resolve())
+        more = tuple(path.resolve() for path in extra or ())
+        what = Recipe(*folders, synthetic, seed, more, init_weights, outlines, settings)
         report = run_recipe(what, typer.echo, dry_run)
     except (OSError, ValueError, RuntimeError) as error:
         _fail(error)
     if report is not None:
-        typer.echo(f"\n{report.read_text(encoding='utf-8')}\nreport, tables and overlays: {report.parent}")
-        typer.echo(f"weights: {report.parent.parent / 'model.pt'}")
+        typer.echo(
+            f"\n{report.read_text(encoding='utf-8')}\nreport and overlays: {report.parent}; weights: {what.work}"
+        )
 
 
 def _name_and_value(text: str) -> tuple[str, str]:

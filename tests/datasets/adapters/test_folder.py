@@ -60,7 +60,10 @@ def test_label_map_that_does_not_fit_is_named(tmp_path: Path, labels: np.ndarray
 
 @pytest.mark.parametrize("values", [(1,), (255,), (20,), (19, 20, 26), (28, 25)])
 def test_binary_masks_and_verse_codes_pass(tmp_path: Path, values: tuple[int, ...]) -> None:
-    check_label_map(write_label_png(tmp_path / "a.png", label_map(*values)), (90, 140))
+    file = write_label_png(tmp_path / "a.png", label_map(*values))
+    before = file.read_bytes()
+    check_label_map(file, (90, 140))  # raises nothing
+    assert file.read_bytes() == before
 
 
 def test_folder_without_pairs_is_refused(tmp_path: Path, film: Callable, load: Callable) -> None:
