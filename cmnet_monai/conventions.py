@@ -35,6 +35,7 @@ BODY_LABELS = tuple(sorted(label for level, label in LABEL_OF_LEVEL.items() if l
 CENTRE_CHANNEL = 0
 VERTEBRA_CHANNEL = 1
 S1_CHANNEL = 2
+LUMBAR_CHANNEL = 3
 
 UNKNOWN_TARGET = -1.0
 """Value of a training target where no one has said what is there; losses leave such pixels out."""
@@ -59,17 +60,25 @@ PAPER_SPATIAL_SIZE = (512, 1024)
 # Label protocols: what "vertebra" means to a network.
 LUMBAR_PROTOCOL = "lumbar"
 VISIBLE_PROTOCOL = "visible"
+LEVELS_PROTOCOL = "levels"
+PROTOCOLS = (LUMBAR_PROTOCOL, VISIBLE_PROTOCOL, LEVELS_PROTOCOL)
 
 
 def channel_names(protocol: str) -> tuple[str, ...]:
     """Names of the channels of a network's output under a label protocol.
 
     Args:
-        protocol: "lumbar" (vertebra is L1-L5 only) or "visible" (every thoracic and lumbar body, and S1 apart).
+        protocol: "lumbar" (vertebra is L1-L5 only), "visible" (every thoracic and lumbar body, and S1 apart) or "levels"
+            (as "visible", and L1-L5 once more on their own: a second opinion on which bodies are lumbar).
     Raises:
         ValueError: there is no such protocol.
     """
-    names = {LUMBAR_PROTOCOL: ("centre", "vertebra"), VISIBLE_PROTOCOL: ("centre", "vertebra", "s1")}
+    names = {
+        LUMBAR_PROTOCOL: ("centre", "vertebra"),
+        VISIBLE_PROTOCOL: ("centre", "vertebra", "s1"),
+        LEVELS_PROTOCOL: ("centre", "vertebra", "s1", "lumbar"),
+    }
     if protocol not in names:
-        raise ValueError(f'a label protocol is "{LUMBAR_PROTOCOL}" or "{VISIBLE_PROTOCOL}"; got {protocol!r}')
+        known = ", ".join(f'"{name}"' for name in PROTOCOLS)
+        raise ValueError(f"a label protocol is one of {known}; got {protocol!r}")
     return names[protocol]

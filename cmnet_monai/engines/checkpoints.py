@@ -170,7 +170,8 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     """Load a flat state_dict, or the network's part of a training checkpoint, into a network.
 
     Args:
-        network: receives the weights, whatever their floating point type.
+        network: receives the weights, whatever their floating point type. A CM-Net with a lumbar channel takes those of
+            one without it too: that channel then starts as a copy of the vertebra channel, which it is a part of.
         path: the file; "" leaves the network as it is.
     Raises:
         FileNotFoundError: there is no such file.
@@ -180,9 +181,20 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         return
     state = read_checkpoint(path)
     try:
-        network.load_state_dict(state.get("network", state))
+        network.load_state_dict(_with_lumbar_channel(state.get("network", state), network))
     except RuntimeError as error:
         raise ValueError(f"{path}: weights of another network than the configured one ({error})") from error
+
+
+def _with_lumbar_channel(state: dict[str, torch.Tensor], network: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights with a third row in the segmentation head's layers where the network has one and they have two."""
+    wanted = network.state_dict()
+    return {
+        name: torch.cat([value, value[:1]])
+        if "segmentation_head." in name and len(value) == 2 and name in wanted and len(wanted[name]) == 3
+        else value
+        for name, value in state.items()
+    }
 
 
 def average_weights(paths: Sequence[str | Path]) -> dict[str, torch.Tensor]:

@@ -17,7 +17,7 @@ SURELY_NOT = -30.0
 class DualHeadDiceLoss(_Loss):
     """Weighted sum of the centre head's and the segmentation head's Dice losses.
 
-    loss = w_centre Dice(centre) + w_seg Dice(vertebra, S1) + bce_weight BCE. The Dice of the segmentation head is the
+    loss = w_centre Dice(centre) + w_seg Dice(vertebra, S1, lumbar) + bce_weight BCE. The Dice of the segmentation head is the
     mean over its channels. With both weights 0.5 it is (L_seg + L_centre) / 2 of Lim and Kim (2023). The centre target
     is a heatmap, so Dice uses soft labels (Wang et al., 2023): it is 0 only where prediction and heatmap agree. Pixels
     whose target is negative (`cmnet_monai.conventions.UNKNOWN_TARGET`) are left out.
@@ -64,10 +64,10 @@ class DualHeadDiceLoss(_Loss):
         )
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Compare logits (B, 2 or 3, W, H) with a target of the same shape and range 0..1; returns a scalar."""
+        """Compare logits (B, 2 to 4, W, H) with a target of the same shape and range 0..1; returns a scalar."""
         if input.shape != target.shape or input.dim() < 3 or input.shape[1] <= VERTEBRA_CHANNEL:
             raise ValueError(
-                "Logits and target must both be (B, 2 or 3, W, H) with the channels centre, vertebra and S1, "
+                "Logits and target must both be (B, 2 to 4, W, H) with the channels centre, vertebra, S1 and lumbar, "
                 f"got logits {tuple(input.shape)} and target {tuple(target.shape)}"
             )
         target = target.to(input.dtype)

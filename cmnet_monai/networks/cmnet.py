@@ -14,7 +14,7 @@ class CMNet(nn.Module):
 
     The input is a film (B, 1, W, H) scaled to 0..1 with padding 0, or film and prompt (B, 2, W, H). The prompt is a
     heatmap 0..1 of vertebral centres; a missing prompt is the same as one of zeros. The logits are one tensor
-    (B, 2 or 3, W, H) in the order of `cmnet_monai.conventions`: centre, vertebra, S1.
+    (B, 2 to 4, W, H) in the order of `cmnet_monai.conventions`: centre, vertebra, S1, lumbar.
 
     Any input size: zeros are appended on the right and at the bottom up to a multiple of 32, and cropped off the
     logits.
@@ -22,11 +22,12 @@ class CMNet(nn.Module):
     Args:
         base_channels: channels of the finest level, a multiple of 8.
         s1_channel: whether the segmentation head has a second channel, for S1.
+        lumbar_channel: whether it has a third one, for L1-L5 on their own; needs ``s1_channel``.
         dropout: of the context modules' feature maps, in training only.
         initial_probability: what the sigmoid of the untrained logits is, in both heads.
 
     Raises:
-        ValueError: an argument is out of range; in forward, the input's rank or channels are wrong.
+        ValueError: an argument is out of range, or there is a lumbar channel without one for S1; in forward, the input's rank or channels are wrong.
     """
 
     def __init__(
@@ -35,14 +36,17 @@ class CMNet(nn.Module):
         s1_channel: bool = False,
         dropout: float = 0.3,
         initial_probability: float = 0.5,
+        lumbar_channel: bool = False,
     ) -> None:
         super().__init__()
+        if lumbar_channel and not s1_channel:
+            raise ValueError("lumbar_channel needs s1_channel: the channels are centre, vertebra, S1, lumbar")
         self.trunk = ContextLocalisationTrunk(2, base_channels, dropout)
         self.centre_head = PyramidHead(base_channels, 1, initial_probability)
-        self.segmentation_head = PyramidHead(base_channels, 2 if s1_channel else 1, initial_probability)
+        self.segmentation_head = PyramidHead(base_channels, 1 + s1_channel + lumbar_channel, initial_probability)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map films (B, 1, W, H), or films and prompts (B, 2, W, H), to logits (B, 2 or 3, W, H)."""
+        """Map films (B, 1, W, H), or films and prompts (B, 2, W, H), to logits (B, 2 to 4, W, H)."""
         check_input(x, 1, 2)
         width, height = x.shape[2], x.shape[3]
         if x.shape[1] == 1:

@@ -14,17 +14,21 @@ from monai.data.utils import to_affine_nd
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_numpy, convert_to_tensor
 
-from cmnet_monai.conventions import BODY_LABELS, LUMBAR_LABELS, LUMBAR_PROTOCOL, VISIBLE_PROTOCOL
+from cmnet_monai.conventions import BODY_LABELS, LEVELS_PROTOCOL, LUMBAR_LABELS, LUMBAR_PROTOCOL, VISIBLE_PROTOCOL
 
 UNKNOWN_LEVEL = 0
-PROTOCOL_LABELS: Mapping[str, tuple[int, ...]] = {LUMBAR_PROTOCOL: LUMBAR_LABELS, VISIBLE_PROTOCOL: BODY_LABELS}
+PROTOCOL_LABELS: Mapping[str, tuple[int, ...]] = {
+    LUMBAR_PROTOCOL: LUMBAR_LABELS,
+    VISIBLE_PROTOCOL: BODY_LABELS,
+    LEVELS_PROTOCOL: BODY_LABELS,
+}
 """Bodies that count as vertebra: L1-L5, or every thoracic and lumbar body."""
 
 _BINARY_VALUES = (1, 255)
 
 
 def labels_of_protocol(protocol: str) -> tuple[int, ...]:
-    """Label values that count as vertebra under a protocol, "lumbar" or "visible"."""
+    """Label values that count as vertebra under a protocol: "lumbar", "visible" or "levels"."""
     if protocol not in PROTOCOL_LABELS:
         raise ValueError(f"protocol must be one of {tuple(PROTOCOL_LABELS)}, got {protocol!r}.")
     return PROTOCOL_LABELS[protocol]
@@ -67,7 +71,7 @@ class CentresFromLabel(Transform):
     given centres).
 
     Args:
-        protocol: "lumbar" for L1-L5 only, "visible" for every thoracic and lumbar body. Centres of unknown level stay.
+        protocol: "lumbar" for L1-L5 only, "visible" and "levels" for every thoracic and lumbar one. Centres of unknown level stay.
         min_area_fraction: smallest component of a binary mask, as a share of the largest.
     """
 
@@ -170,7 +174,7 @@ class CentresFromLabeld(MapTransform):
         points_key: where the points (N, 2) go.
         levels_key: where their labels (N,) go.
         centres_key: given centres; used when the data has them.
-        protocol: "lumbar" or "visible".
+        protocol: "lumbar", "visible" or "levels".
         min_area_fraction: smallest component of a binary mask, as a share of the largest.
         allow_missing_keys: ignore a key that is not in the data (no points are then written).
     """

@@ -1,4 +1,4 @@
-"""The training target: centre heatmap, vertebra mask, for the visible protocol S1, and what no one outlined."""
+"""The training target: centre heatmap, vertebra mask, landmarks of the protocol, and what no one outlined."""
 
 from __future__ import annotations
 
@@ -15,29 +15,35 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 from cmnet_monai.conventions import (
     BODY_LABELS,
     LABEL_OF_LEVEL,
+    LUMBAR_CHANNEL,
+    LUMBAR_LABELS,
     LUMBAR_PROTOCOL,
     S1_CHANNEL,
     S1_LABEL,
     UNKNOWN_TARGET,
-    VISIBLE_PROTOCOL,
+    VERTEBRA_CHANNEL,
+    channel_names,
 )
 from cmnet_monai.transforms.centres import is_binary_mask, labels_of_protocol, whole_labels
 
 _T12, _T13 = LABEL_OF_LEVEL["T12"], LABEL_OF_LEVEL["T13"]
 # The bodies from top to bottom: T13 has the highest code, but lies between T12 and L1.
+_L1_AND_HIGHER = set(BODY_LABELS) - {LABEL_OF_LEVEL[level] for level in ("L2", "L3", "L4", "L5", "L6")}
 _DOWNWARDS = sorted(BODY_LABELS, key=lambda label: _T12 + 0.5 if label == _T13 else label)
 
 
 class TargetFromLabel(Transform):
-    """Stack what the network learns: channel 0 the centre heatmap, 1 the vertebrae, 2 S1 (protocol "visible" only).
+    """Stack what the network learns: channel 0 the centre heatmap, 1 the vertebrae, then what the protocol adds.
 
-    Of a binary mask (0 and 1, or 0 and 255) all is vertebra and nothing S1.
+    Of a binary mask (0 and 1, or 0 and 255) all is vertebra and nothing S1; which part is lumbar is not known.
 
     Args:
-        protocol: "lumbar": vertebra is L1-L5; "visible": every thoracic and lumbar body, with S1 as a further channel.
+        protocol: "lumbar": vertebra is L1-L5; "visible": every thoracic and lumbar body, with S1 as a further channel;
+            "levels": as "visible", with L1-L5 as one channel more.
         open_top: what lies above the topmost outlined body counts as not known (-1, which `DualHeadDiceLoss` leaves
-            out) in every channel but S1's. For readers who stop at L1 or T12 although the film shows more. Protocol
-            "visible" only, since for "lumbar" nothing above L1 is vertebra; not for binary masks.
+            out) in the channels of centres and vertebrae, and in that of L1-L5 where the topmost is below L1. For
+            readers who stop at L1 or T12 although the film shows more. Not for protocol "lumbar", where nothing above
+            L1 is vertebra, and not for binary masks.
     """
 
     backend = [TransformBackends.NUMPY]
@@ -45,7 +51,8 @@ class TargetFromLabel(Transform):
     def __init__(self, protocol: str = LUMBAR_PROTOCOL, open_top: bool = False) -> None:
         self.wanted = labels_of_protocol(protocol)
         self.protocol = protocol
-        self.open_top = open_top and protocol == VISIBLE_PROTOCOL
+        self.channels = len(channel_names(protocol))
+        self.open_top = open_top and self.channels > S1_CHANNEL
 
     def __call__(  # type: ignore[override]
         self, label: NdarrayOrTensor, heatmap: NdarrayOrTensor
@@ -56,7 +63,7 @@ class TargetFromLabel(Transform):
             label: label map in VerSe codes or binary mask, (1, x, y).
             heatmap: centre heatmap, (1, x, y), 0 to 1.
         Returns:
-            (2, x, y) or (3, x, y), float32, 0 to 1 (-1 where not known); a MetaTensor where ``label`` is one.
+            (2 to 4, x, y), float32, 0 to 1 (-1 where not known); a MetaTensor where ``label`` is one.
         Raises:
             ValueError: the two differ in size.
         """
@@ -65,18 +72,21 @@ class TargetFromLabel(Transform):
         if centre.shape != (1, *values.shape):
             raise ValueError(f"The heatmap has shape {centre.shape}, the label map (x, y) = {values.shape}.")
         highest = max(int(values.max(initial=0)), S1_LABEL, *self.wanted)
-        counts = np.zeros((2, highest + 1), dtype=np.float32)
-        if is_binary_mask(values):
-            counts[0, 1:] = 1.0
+        binary = is_binary_mask(values)
+        counts = np.zeros((LUMBAR_CHANNEL + 1, highest + 1), dtype=np.float32)
+        if binary:
+            counts[VERTEBRA_CHANNEL, 1:] = 1.0
+            counts[LUMBAR_CHANNEL, 1:] = UNKNOWN_TARGET
         else:
-            counts[0, list(self.wanted)] = 1.0
-            counts[1, S1_LABEL] = 1.0
-        channels = [centre, counts[0][values][None]]
-        if self.protocol == VISIBLE_PROTOCOL:
-            channels.append(counts[1][values][None])
-        target = np.concatenate(channels)
-        if self.open_top and not is_binary_mask(values):
-            target[:S1_CHANNEL, above_bodies(values)] = UNKNOWN_TARGET
+            counts[VERTEBRA_CHANNEL, list(self.wanted)] = 1.0
+            counts[S1_CHANNEL, S1_LABEL] = 1.0
+            counts[LUMBAR_CHANNEL, list(LUMBAR_LABELS)] = 1.0
+        target = np.concatenate([centre, counts[VERTEBRA_CHANNEL : self.channels, values]])
+        if self.open_top and not binary:
+            above = above_bodies(values)
+            target[:S1_CHANNEL, above] = UNKNOWN_TARGET
+            if not set(np.unique(values)) & _L1_AND_HIGHER:
+                target[LUMBAR_CHANNEL:, above] = UNKNOWN_TARGET
         return convert_to_dst_type(target, convert_to_tensor(label, track_meta=True), dtype=torch.float32)[0]
 
 
@@ -108,7 +118,7 @@ class TargetFromLabeld(MapTransform):
         keys: the label map, one key.
         heatmap_key: the centre heatmap.
         target_key: where the target goes.
-        protocol: "lumbar" or "visible".
+        protocol: "lumbar", "visible" or "levels".
         open_top: see :class:`TargetFromLabel`.
         allow_missing_keys: ignore a key that is not in the data.
     """

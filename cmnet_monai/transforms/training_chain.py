@@ -149,7 +149,7 @@ def training_chain(
 
     Args:
         spatial_size: (x, y) size of the grid.
-        protocol: "lumbar" or "visible".
+        protocol: "lumbar", "visible" or "levels".
         sigma_px: standard deviation of the centre heatmap, in pixels of the grid.
         augment: random changes, for training; False for validation.
         strength: scales the changes of grey values.
