@@ -137,7 +137,7 @@ def small_films(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_demo_makes_films_masks_overlays_and_rows(tmp_path: Path, repository: Path) -> None:
     torch.manual_seed(0)
     weights = tmp_path / "model.pt"
-    torch.save(CMNet(base_channels=8, s1_channel=True).state_dict(), weights)
+    torch.save(CMNet(base_channels=8, s1_channel=True, lumbar_channel=True).state_dict(), weights)
     settings = {"ckpt_path": str(weights), "base_channels": 8, "spatial_size": [64, 128], "device": "cpu"}
     lines: list[str] = []
     rows = run_demo(tmp_path / "demo", repository / "bundle", 1, lines.append, **settings)

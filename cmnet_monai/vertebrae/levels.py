@@ -1,4 +1,4 @@
-"""Names for bodies, counted upwards from the sacrum."""
+"""Names for bodies: counted upwards from the sacrum, checked against what looks lumbar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ Array = NDArray[np.floating]
 
 FROM_S1 = "counted from S1"
 FROM_LOWEST = "lowest body taken for L5"
+FROM_LUMBAR = "counted from what looks lumbar"
 UPWARDS = (*reversed(LUMBAR), *reversed(THORACIC))
+
+_SHIFTS = range(-2, 4)
+_S1_TRUST = 2.5
+_LOWEST_TRUST = 1.0
+_SURE = 0.95
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,11 @@ class NamedBody:
 
 
 def name_levels(
-    centres_xy: Array, scores: Sequence[float] | Array, s1_xy: Array | None = None, gap: float = 1.55
+    centres_xy: Array,
+    scores: Sequence[float] | Array,
+    s1_xy: Array | None = None,
+    gap: float = 1.55,
+    lumbar: Sequence[float] | Array | None = None,
 ) -> list[NamedBody]:
     """Name bodies from below: the first one above S1 is L5.
 
@@ -43,11 +53,17 @@ def name_levels(
     times the step expected there leaves a level out: a missed body is a gap, never a renumbering. Centres below S1 are
     left out.
 
+    Where it is known how lumbar each body looks, that is weighed against the count: of all names shifted up or down,
+    those are chosen whose log-likelihood is highest, each level of shift costing 2.5 where S1 was found and 1 where it
+    was not. So one body that surely belongs on the other side of T12/L1 or L5/S1 outvotes S1, and doubtful ones do not.
+    A lowest body that comes out as S1 is left out.
+
     Args:
         centres_xy: body centres, (N, 2), pixels, in the order of the regions 1..N.
         scores: a score for each body, (N,).
         s1_xy: centre of S1, (2,), same pixels, or None if it was not found.
         gap: ratio of a step to the expected step from which on a level is taken to be missing.
+        lumbar: probability that a body is one of L1-L5, (N,), or None if nothing says so.
     Returns:
         Named bodies from top to bottom.
     """
@@ -56,16 +72,34 @@ def name_levels(
     if s1_xy is not None:
         order = [i for i in order if centres[i, 1] < float(s1_xy[1])]
     steps = [float(np.linalg.norm(centres[a] - centres[b])) for a, b in itertools.pairwise(order)]
-    level, named = _first_level(centres, order, steps, s1_xy, gap), []
-    for rank, i in enumerate(order):
-        if rank > 0:
-            level += _levels_passed(steps[rank - 1], _expected(steps, rank - 1), gap)
-        if level >= len(UPWARDS):
-            break
-        x, y = (float(v) for v in centres[i])
-        evidence = FROM_LOWEST if s1_xy is None else FROM_S1
-        named.append(NamedBody(i + 1, UPWARDS[level], (x, y), float(scores[i]), evidence))
+    climbs = (_levels_passed(step, _expected(steps, rank), gap) for rank, step in enumerate(steps))
+    levels = list(itertools.accumulate(climbs, initial=_first_level(centres, order, steps, s1_xy, gap)))
+    evidence = FROM_LOWEST if s1_xy is None else FROM_S1
+    if lumbar is not None and order:
+        trust = _LOWEST_TRUST if s1_xy is None else _S1_TRUST
+        shift = _likeliest_shift(levels, np.asarray(lumbar, dtype=np.float64)[order], trust)
+        levels = [level + shift for level in levels]
+        evidence = FROM_LUMBAR if shift else evidence
+    named = []
+    for i, level in zip(order, levels):
+        if 0 <= level < len(UPWARDS):
+            x, y = (float(v) for v in centres[i])
+            named.append(NamedBody(i + 1, UPWARDS[level], (x, y), float(scores[i]), evidence))
     return named[::-1]
+
+
+def _likeliest_shift(levels: list[int], lumbar: Array, trust: float) -> int:
+    """By how many levels to move all names so that the lumbar ones look lumbar and the others do not."""
+    sure = np.clip(lumbar, 1 - _SURE, _SURE)
+
+    def likelihood(shift: int) -> float:
+        moved = np.asarray(levels) + shift
+        is_lumbar = (moved >= 0) & (moved < len(LUMBAR))
+        return float(np.where(is_lumbar, np.log(sure), np.log1p(-sure)).sum()) - trust * abs(shift)
+
+    # Only the lowest body can be S1 itself.
+    possible = [shift for shift in _SHIFTS if levels[0] + shift >= -1]
+    return max(sorted(possible, key=abs), key=likelihood)
 
 
 def _first_level(centres: Array, order: list[int], steps: list[float], s1_xy: Array | None, gap: float) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cmnet_monai.conventions import CENTRE_CHANNEL, S1_CHANNEL, VERTEBRA_CHANNEL
+from cmnet_monai.conventions import CENTRE_CHANNEL, LUMBAR_CHANNEL, S1_CHANNEL, VERTEBRA_CHANNEL
 from cmnet_monai.vertebrae.centres import find_centres
 from cmnet_monai.vertebrae.levels import NamedBody, name_levels
 from cmnet_monai.vertebrae.parting import part_bodies
@@ -32,7 +32,7 @@ def read_maps(
     """Read named bodies from probability maps.
 
     Args:
-        maps: probabilities (C, x, y), 0..1: centre, vertebra and, where the network has it, S1.
+        maps: probabilities (C, x, y), 0..1: centre, vertebra and, where the network has them, S1 and lumbar.
         threshold: least vertebra (and S1) probability inside a body.
         centre_threshold: least probability of a centre.
         min_distance_px: least distance between two centres.
@@ -41,10 +41,10 @@ def read_maps(
         The bodies and their label map, (x, y). The centre map says how many bodies there are and where they part; a
         body's own centre is the centre of mass of its region, which is what a centre is defined as.
     Raises:
-        ValueError: the maps do not have 2 or 3 channels.
+        ValueError: the maps do not have 2 to 4 channels.
     """
-    if maps.ndim != 3 or maps.shape[0] not in (2, 3):
-        raise ValueError(f"maps have shape (2 or 3, x, y): centre, vertebra, S1; got {maps.shape}")
+    if maps.ndim != 3 or maps.shape[0] not in (2, 3, 4):
+        raise ValueError(f"maps have shape (2 to 4, x, y): centre, vertebra, S1, lumbar; got {maps.shape}")
     points, scores = find_centres(maps[CENTRE_CHANNEL], centre_threshold, min_distance_px)
     vertebra = maps[VERTEBRA_CHANNEL]
     s1_xy = None
@@ -53,7 +53,10 @@ def read_maps(
         vertebra = np.where(maps[S1_CHANNEL] > vertebra, 0, vertebra)
     regions, _, seeded = part_bodies(vertebra, points, threshold, min_area_px)
     region_scores = _region_scores(regions, vertebra, points, scores, seeded)
-    bodies = name_levels(_centres_of_mass(regions, vertebra, len(seeded)), region_scores, s1_xy)
+    lumbar = None
+    if maps.shape[0] > LUMBAR_CHANNEL:
+        lumbar = ndimage.mean(maps[LUMBAR_CHANNEL], regions, np.arange(1, len(seeded) + 1)) if len(seeded) else []
+    bodies = name_levels(_centres_of_mass(regions, vertebra, len(seeded)), region_scores, s1_xy, lumbar=lumbar)
     label_map = np.zeros(regions.shape, dtype=np.uint8)
     for body in bodies:
         label_map[regions == body.region] = body.label

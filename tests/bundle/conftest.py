@@ -57,7 +57,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights that were never trained, as the bundle ships them: a flat state_dict in half precision."""
     torch.manual_seed(0)
-    network = CMNet(base_channels=8, s1_channel=True)
+    network = CMNet(base_channels=8, s1_channel=True, lumbar_channel=True)
     path = tmp_path_factory.mktemp("weights") / "model.pt"
     torch.save({name: value.half() for name, value in network.state_dict().items()}, path)
     return path

@@ -51,7 +51,7 @@ def test_training_leaves_settings_weights_checkpoint_and_curves(run_folder: Path
     assert (settings["max_epochs"], settings["spatial_size"], settings["learning_rate"]) == (1, [64, 128], 2e-5)
     last = read_checkpoint(run_folder)
     best = torch.load(run_folder / "best.pt", weights_only=True)
-    CMNet(base_channels=8, s1_channel=True).load_state_dict(best)
+    CMNet(base_channels=8, s1_channel=True, lumbar_channel=True).load_state_dict(best)
     assert last["epoch"] == last["best_epoch"] == 1 and 0 < last["best_metric"] < 1
     assert all(torch.equal(best[name], value) for name, value in last["network"].items())
     assert list((run_folder / "tensorboard").glob("events.out.tfevents.*"))
@@ -90,7 +90,8 @@ def test_evaluation_measures_the_test_film_on_its_own_grid(
     ("configs", "settings", "channels"),
     [
         (["train"], {"label_protocol": "lumbar", "val_interval": 2, "flip_axes": [0, 1]}, 2),
-        (["train", "pretrain"], {"epoch_length": 5, "val_interval": 1, "augmentation_strength": 0.5}, 3),
+        (["train"], {"label_protocol": "visible", "val_interval": 2}, 3),
+        (["train", "pretrain"], {"epoch_length": 5, "val_interval": 1, "augmentation_strength": 0.5}, 4),
     ],
 )
 def test_other_settings_train_too(
@@ -101,7 +102,7 @@ def test_other_settings_train_too(
     made.run()
     made.finalize()
     last = read_checkpoint(tmp_path / "run")
-    CMNet(base_channels=8, s1_channel=channels == 3).load_state_dict(last["network"])
+    CMNet(base_channels=8, s1_channel=channels > 2, lumbar_channel=channels > 3).load_state_dict(last["network"])
     assert last["epoch"] == 2 and last["best_metric"] is not None
     assert all(torch.isfinite(value).all() for value in last["network"].values())
 
@@ -113,7 +114,7 @@ def test_two_processes_train_and_evaluate(
     run, measured = tmp_path / "run", tmp_path / "eval"
     monai_bundle("run", "--config_file", MULTI_TRAIN, *options, "--output_dir", run, launcher=TORCHRUN)
     best = torch.load(run / "best.pt", weights_only=True)
-    CMNet(base_channels=8, s1_channel=True).load_state_dict(best)
+    CMNet(base_channels=8, s1_channel=True, lumbar_channel=True).load_state_dict(best)
     assert read_checkpoint(run)["epoch"] == 1
 
     # All films as test films, so that one process has one film more than the other.

@@ -31,7 +31,7 @@ def test_exported_network_equals_the_eager_one(monai_bundle: Callable[..., str],
     exported = tmp_path / "model.ts"
     options = ("--filepath", exported, "--ckpt_file", weights, *CONFIGS, "--bundle_root", "bundle")
     monai_bundle("ckpt_export", "--net_id", "network_def", *options, "--base_channels", 8)
-    eager = CMNet(base_channels=8, s1_channel=True).eval()
+    eager = CMNet(base_channels=8, s1_channel=True, lumbar_channel=True).eval()
     eager.load_state_dict(torch.load(weights, weights_only=True))
     film = torch.rand(2, 1, 72, 136, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

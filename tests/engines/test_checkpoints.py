@@ -19,6 +19,7 @@ from cmnet_monai.engines import (
     with_precision,
 )
 from cmnet_monai.io import atomic_write
+from cmnet_monai.networks import CMNet
 
 EPOCHS = 6
 
@@ -274,3 +275,18 @@ def test_weights_of_other_networks_are_not_averaged(tmp_path: Path) -> None:
         pack_checkpoint([tmp_path / "first.pt", tmp_path / "second.pt"], tmp_path / "model.pt")
     with pytest.raises(ValueError, match="no checkpoints"):
         pack_checkpoint([], tmp_path / "model.pt")
+
+
+def test_weights_without_a_lumbar_channel_start_it_as_a_copy_of_the_vertebra_channel(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    known, grown = (CMNet(8, s1_channel=True, lumbar_channel=lumbar).eval() for lumbar in (False, True))
+    save_weights(known, tmp_path / "visible.pt")
+    load_weights(grown, tmp_path / "visible.pt")
+    film = torch.rand(1, 1, 64, 96)
+    with torch.inference_mode():
+        before, after = known(film), grown(film)
+    # Other sums in the last bits: the heads' convolutions have one channel more.
+    torch.testing.assert_close(after[:, :3], before)
+    torch.testing.assert_close(after[:, 3], before[:, 1])
+    with pytest.raises(ValueError, match=r"visible\.pt"):
+        load_weights(CMNet(8), tmp_path / "visible.pt")

@@ -39,6 +39,7 @@ def parameters_by_hand(in_channels: int, heads: int, base: int) -> int:
     [
         (CMNet(), parameters_by_hand(2, 2, 16)),
         (CMNet(s1_channel=True), parameters_by_hand(2, 3, 16)),
+        (CMNet(s1_channel=True, lumbar_channel=True), parameters_by_hand(2, 4, 16)),
         (ModifiedUNet(), parameters_by_hand(1, 1, 16)),
         (ModifiedUNet(in_channels=3, out_channels=4, base_channels=8), parameters_by_hand(3, 4, 8)),
     ],
@@ -60,10 +61,10 @@ def test_gradient_reaches_every_parameter(network: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("s1_channel", [False, True])
-def test_any_size_comes_back_finite_with_its_channels(size: tuple[int, int], s1_channel: bool) -> None:
-    logits = small(s1_channel=s1_channel)(torch.rand(2, 1, *size))
-    assert logits.shape == (2, 3 if s1_channel else 2, *size)
+@pytest.mark.parametrize(("s1", "lumbar"), [(False, False), (True, False), (True, True)])
+def test_any_size_comes_back_finite_with_its_channels(size: tuple[int, int], s1: bool, lumbar: bool) -> None:
+    logits = small(s1_channel=s1, lumbar_channel=lumbar)(torch.rand(2, 1, *size))
+    assert logits.shape == (2, 2 + s1 + lumbar, *size)
     assert torch.isfinite(logits).all()
 
 
@@ -158,6 +159,7 @@ def test_wrong_input_is_refused_with_its_shape(shape: tuple[int, ...]) -> None:
         ({"base_channels": 0}, "multiple of 8.*0"),
         ({"dropout": 1.0}, "dropout.*1.0"),
         ({"initial_probability": 0.0}, "initial_probability.*0.0"),
+        ({"lumbar_channel": True}, "lumbar_channel needs s1_channel"),
     ],
 )
 def test_senseless_arguments_are_refused(arguments: dict, message: str) -> None:

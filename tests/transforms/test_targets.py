@@ -5,7 +5,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from cmnet_monai.conventions import CENTRE_CHANNEL, S1_CHANNEL, UNKNOWN_TARGET, VERTEBRA_CHANNEL
+from cmnet_monai.conventions import CENTRE_CHANNEL, LUMBAR_CHANNEL, S1_CHANNEL, UNKNOWN_TARGET, VERTEBRA_CHANNEL
 from cmnet_monai.transforms import TargetFromLabel, TargetFromLabeld
 from cmnet_monai.transforms.targets import above_bodies
 
@@ -25,6 +25,17 @@ def test_visible_target_has_every_body_and_the_sacrum_apart() -> None:
     target = TargetFromLabel("visible")(LABEL, HEATMAP)
     assert target[VERTEBRA_CHANNEL].tolist() == [[0, 1, 1, 1, 1], [1, 1, 0, 1, 0]]
     assert target[S1_CHANNEL].tolist() == [[0, 0, 0, 0, 0], [0, 0, 1, 0, 0]]
+
+
+def test_levels_target_has_the_lumbar_bodies_once_more() -> None:
+    target, visible = (TargetFromLabel(protocol)(LABEL, HEATMAP) for protocol in ("levels", "visible"))
+    assert torch.equal(target[:LUMBAR_CHANNEL], visible)
+    assert target[LUMBAR_CHANNEL].tolist() == [[0, 0, 0, 1, 1], [1, 0, 0, 0, 0]]
+
+
+def test_no_one_knows_what_is_lumbar_in_a_binary_mask() -> None:
+    target = TargetFromLabel("levels")(np.array([[[0, 1, 1, 0, 0]]]), np.zeros((1, 1, 5)))
+    assert target[LUMBAR_CHANNEL].tolist() == [[0, -1, -1, 0, 0]]
 
 
 @pytest.mark.parametrize("value", [1, 255])
@@ -110,6 +121,14 @@ def test_open_top_is_unknown_in_all_channels_but_the_sacrum() -> None:
     assert torch.equal(target[:, :, 19:], closed[:, :, 19:])
     assert torch.equal(target[S1_CHANNEL], closed[S1_CHANNEL]) and target[S1_CHANNEL].sum() == 12 * 11
     assert (closed >= 0).all()
+
+
+def test_above_l1_nothing_is_lumbar_but_above_l2_no_one_knows() -> None:
+    for levels, unknown in (((20, 21), False), ((19, 20), False), ((28, 20), False), ((21, 22), True)):
+        values = spine(*levels)[None]
+        target = TargetFromLabel("levels", open_top=True)(values, np.zeros(values.shape, dtype=np.float32))
+        assert (target[VERTEBRA_CHANNEL, :, :19] == UNKNOWN_TARGET).all()
+        assert (target[LUMBAR_CHANNEL, :, :19] == (UNKNOWN_TARGET if unknown else 0)).all()
 
 
 def test_open_top_of_lumbar_targets_and_binary_masks_changes_nothing() -> None:

@@ -58,3 +58,43 @@ def test_single_body_above_s1_is_l5() -> None:
 
 def test_labels_are_verse_codes() -> None:
     assert [b.label for b in name_levels(COLUMN, np.ones(7), S1)] == [18, 19, 20, 21, 22, 23, 24]
+
+
+def weighed(lumbar: list[float], s1: np.ndarray | None, centres: np.ndarray = COLUMN) -> tuple[list[str], str]:
+    bodies = name_levels(centres, np.ones(len(centres)), s1, lumbar=lumbar)
+    return [body.level for body in bodies], bodies[0].evidence
+
+
+def test_lumbar_look_that_agrees_leaves_the_count_from_s1() -> None:
+    names, evidence = weighed([0.1, 0.2, 0.9, 1.0, 1.0, 1.0, 0.9], S1)
+    assert names == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"] and evidence == "counted from S1"
+
+
+@pytest.mark.parametrize("s1", [S1, None])
+def test_a_body_that_surely_is_thoracic_outvotes_the_count(s1: np.ndarray | None) -> None:
+    # L5 was taken for S1, or was not seen: what is counted as L1 looks thoracic.
+    names, evidence = weighed([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0], s1)
+    assert names == ["T10", "T11", "T12", "L1", "L2", "L3", "L4"]
+    assert evidence == "counted from what looks lumbar"
+
+
+def test_doubtful_look_does_not_outvote_s1_but_may_the_guess_without_it() -> None:
+    # For a shift by one: log(0.8 / 0.2) = 1.39, less than 2.5 and more than 1.
+    lumbar = [0.0, 0.0, 0.2, 1.0, 1.0, 1.0, 1.0]
+    assert weighed(lumbar, S1)[0][-1] == "L5"
+    assert weighed(lumbar, None)[0][-1] == "L4"
+
+
+def test_lowest_body_that_does_not_look_lumbar_is_the_sacrum_and_left_out() -> None:
+    names, _ = weighed([0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0], None)
+    assert names == ["T12", "L1", "L2", "L3", "L4", "L5"]
+
+
+def test_film_without_t12_and_l5_is_named_from_s1() -> None:
+    names, evidence = weighed([1.0] * 4, S1, COLUMN[2:6])
+    assert names == ["L1", "L2", "L3", "L4"] and evidence == "counted from S1"
+
+
+def test_equal_likelihoods_keep_the_count() -> None:
+    names, evidence = weighed([0.5] * 7, None)
+    assert names[-1] == "L5" and evidence == "lowest body taken for L5"

@@ -89,10 +89,22 @@ def test_two_channels_are_read_without_s1() -> None:
     assert bodies[0].evidence == "lowest body taken for L5"
 
 
-def test_empty_maps_give_no_body() -> None:
-    assert read_maps(np.zeros((3, 40, 50))).bodies == ()
+def test_lumbar_channel_corrects_a_count_that_began_one_body_too_high() -> None:
+    maps = spine_maps(6)
+    # L5 was taken for S1; of the six bodies above it two are thoracic.
+    lumbar = np.where(np.arange(maps.shape[2]) >= 2 * 36, maps[1], 0.0)
+    bodies = read_maps(np.concatenate([maps, lumbar[None]])).bodies
+    assert [b.level for b in bodies] == ["T11", "T12", "L1", "L2", "L3", "L4"]
+    assert {b.evidence for b in bodies} == {"counted from what looks lumbar"}
+    assert [b.level for b in read_maps(maps).bodies] == ["T12", "L1", "L2", "L3", "L4", "L5"]
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_empty_maps_give_no_body(channels: int) -> None:
+    assert read_maps(np.zeros((channels, 40, 50))).bodies == ()
 
 
 def test_wrong_channel_count_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(4, 40, 50\)"):
-        read_maps(np.zeros((4, 40, 50)))
+    for channels in (1, 5):
+        with pytest.raises(ValueError, match=rf"\({channels}, 40, 50\)"):
+            read_maps(np.zeros((channels, 40, 50)))
