@@ -1,4 +1,8 @@
-"""The recipe of the shipped weights: pretrain on synthetic films, fine-tune on real ones, measure, average."""
+"""The recipe of the shipped weights: pretrain on synthetic films, fine-tune on real ones, measure, average.
+
+Each fold's weights are the mean of the pretrained and the fine-tuned ones, which keeps what the many synthetic films
+taught about rare spines (Wortsman et al., 2022, arXiv 2109.01903); the share, one half, is theirs and was not tuned.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,9 @@ SHARED_SETTINGS = frozenset({"spatial_size", "heatmap_sigma", "label_protocol", 
 
 MODEL = "model.pt"
 """The mean of the folds' weights, packed as the bundle ships them."""
+
+FINE_TUNED = "_finetuned"
+"""Ending of the results of a fold's fine-tuned weights before they are averaged with the pretrained ones."""
 
 SECTIONS = ("training", "validation", "test")
 SYNTHETIC_PART = (240, 16)
@@ -101,7 +108,7 @@ def plan(recipe: Recipe) -> list[Step]:
     steps = [
         Step("synthesize", (sys.executable, *make, "--height", "640")),
         Step("pretrain", _bundle(recipe, ("train", "pretrain"), {**first, **recipe.settings_of("pretrain")})),
-        _inference(recipe, "pretrained", "pretrain", "all"),
+        _inference(recipe, "pretrained", work / "pretrain" / "best.pt", "all"),
     ]
     names = [f"fold_{k}" for k in range(recipe.folds)]
     for name in names:
@@ -113,13 +120,19 @@ def plan(recipe: Recipe) -> list[Step]:
             "output_dir": str(work / f"finetune_{name}"),
         }
         overrides = {**second, **recipe.settings_of("finetune")}
-        steps.append(Step(f"finetune {name}", _bundle(recipe, ("train", "pretrain", "finetune"), overrides)))
-        steps.append(_inference(recipe, name, f"finetune_{name}", name))
-    weights = (str(work / f"finetune_{name}" / "best.pt") for name in names)
-    steps.append(
-        Step("average", (sys.executable, "-m", "cmnet_monai.cli", "pack-weights", *weights, str(work / MODEL)))
-    )
-    return steps
+        before, after, midway = work / "pretrain" / "best.pt", work / f"finetune_{name}" / "best.pt", work / f"{name}.pt"
+        steps += [
+            Step(f"finetune {name}", _bundle(recipe, ("train", "pretrain", "finetune"), overrides)),
+            _inference(recipe, f"{name}{FINE_TUNED}", after, name),
+            _average(f"midway {name}", [before, after], midway),
+            _inference(recipe, name, midway, name),
+        ]
+    return [*steps, _average("average", [work / f"{name}.pt" for name in names], work / MODEL)]
+
+
+def _average(step: str, weights: Sequence[Path], target: Path) -> Step:
+    command = (sys.executable, "-m", "cmnet_monai.cli", "pack-weights", *map(str, weights), str(target))
+    return Step(step, command)
 
 
 def _bundle(recipe: Recipe, configs: Sequence[str], overrides: Mapping[str, str]) -> tuple[str, ...]:
@@ -129,12 +142,12 @@ def _bundle(recipe: Recipe, configs: Sequence[str], overrides: Mapping[str, str]
     return (*command, "--bundle_root", str(recipe.bundle), *options)
 
 
-def _inference(recipe: Recipe, name: str, weights: str, films: str) -> Step:
+def _inference(recipe: Recipe, name: str, weights: Path, films: str) -> Step:
     work = recipe.work
     overrides = {
         "dataset_dir": str(work / f"{films}_test.json"),
         "output_dir": str(work / "results" / name),
-        "ckpt_path": str(work / weights / "best.pt"),
+        "ckpt_path": str(weights),
         **{name: value for name, value in recipe.settings.items() if name in SHARED_SETTINGS},
     }
     return Step(f"inference {name}", _bundle(recipe, ("inference",), overrides))
@@ -206,6 +219,7 @@ def score_recipe(recipe: Recipe) -> Path:
     """Score the out-of-fold results, and those of the weights that saw no real film; returns the report of both."""
     parts = {
         "out of fold": [f"fold_{k}" for k in range(recipe.folds)],
+        "out of fold, fine-tuned alone": [f"fold_{k}{FINE_TUNED}" for k in range(recipe.folds)],
         "no real film seen": ["pretrained"],
     }
     scores = {what: _score_part(recipe, what, runs) for what, runs in parts.items()}
@@ -217,10 +231,11 @@ def score_recipe(recipe: Recipe) -> Path:
 
 
 def _score_part(recipe: Recipe, what: str, runs: Sequence[str]) -> tuple[list[FilmScore], list[BodyScore]]:
-    folder = recipe.work / "scores" / what.replace(" ", "_")
+    folder = recipe.work / "scores" / what.replace(",", "").replace(" ", "_").replace("-", "_")
     films, bodies = [], []
     for run in runs:
-        items = read_datalist(recipe.work / f"{run if run != 'pretrained' else 'all'}_test.json", "test")
+        films_of = "all" if run == "pretrained" else run.removesuffix(FINE_TUNED)
+        items = read_datalist(recipe.work / f"{films_of}_test.json", "test")
         items = [{**item, "confidence": _confidence(recipe, item)} for item in items]
         results = recipe.work / "results" / run
         its_films, its_bodies = score_results(items, results)

@@ -36,13 +36,17 @@ def test_each_fold_is_fine_tuned_from_pretraining_and_asked_about_its_own_test_f
     steps = {step.name: step for step in plan(recipe)}
     assert list(steps) == [
         *("synthesize", "pretrain", "inference pretrained"),
-        *("finetune fold_0", "inference fold_0", "finetune fold_1", "inference fold_1", "average"),
+        *("finetune fold_0", "inference fold_0_finetuned", "midway fold_0", "inference fold_0"),
+        *("finetune fold_1", "inference fold_1_finetuned", "midway fold_1", "inference fold_1", "average"),
     ]
-    folds = [str(recipe.work / f"finetune_fold_{k}" / "best.pt") for k in range(2)]
+    folds = [str(recipe.work / f"fold_{k}.pt") for k in range(2)]
+    halves = [str(recipe.work / folder / "best.pt") for folder in ("pretrain", "finetune_fold_1")]
+    assert steps["midway fold_1"].command[-4:] == ("pack-weights", *halves, folds[1])
     assert steps["average"].command[-4:] == ("pack-weights", *folds, str(recipe.work / "model.pt"))
     assert option(steps["finetune fold_1"], "init_weights") == str(recipe.work / "pretrain" / "best.pt")
     assert option(steps["finetune fold_1"], "dataset_dir") == str(recipe.work / "fold_1.json")
-    assert option(steps["inference fold_1"], "ckpt_path") == str(recipe.work / "finetune_fold_1" / "best.pt")
+    assert option(steps["inference fold_1_finetuned"], "ckpt_path") == halves[1]
+    assert option(steps["inference fold_1"], "ckpt_path") == folds[1]
     assert option(steps["inference fold_1"], "dataset_dir") == str(recipe.work / "fold_1_test.json")
     assert "--init_weights" not in steps["pretrain"].command
     assert option(steps["pretrain"], "precision") == option(steps["finetune fold_0"], "precision") == "bf16"
@@ -74,7 +78,7 @@ def test_what_ran_before_is_skipped_up_to_the_first_command_that_changed(
     monkeypatch.setattr(module, "_call", lambda step, log: ran.append(step.name) or 1.0)
     monkeypatch.setattr(module, "score_recipe", lambda recipe: None)
     run_recipe(recipe, say=lambda line: None)
-    assert len(ran) == 8
+    assert len(ran) == 12
     ran.clear()
     run_recipe(recipe, say=lambda line: None)
     assert ran == []
@@ -87,7 +91,7 @@ def test_dry_run_writes_nothing(recipe: Recipe) -> None:
     before = sorted(recipe.work.rglob("*"))
     lines: list[str] = []
     assert run_recipe(recipe, say=lines.append, dry_run=True) is None
-    assert len(lines) == 8 and sorted(recipe.work.rglob("*")) == before
+    assert len(lines) == 12 and sorted(recipe.work.rglob("*")) == before
 
 
 def test_failed_command_says_where_its_output_is(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
