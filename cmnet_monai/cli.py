@@ -293,6 +293,33 @@ def _name_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
+@app.command("compare-readings")
+def compare_readings(
+    output: Annotated[Path, typer.Argument(help="Folder for readings.md and the scores of each way.")],
+    films: Annotated[list[Path], typer.Option(help="A datalist with label maps (section test, else validation).")],
+    weights: Annotated[list[Path], typer.Option(help="The weights to read it with, in the order of the datalists.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="At most so many films of each datalist.")] = 1000,
+) -> None:
+    """Read films with the same weights in several ways, and compare: label protocols, passes, the mirrored film.
+
+    \b
+    Example, out of fold: cmnet-monai compare-readings OUT \\
+      --films WORK/fold_0_test.json --weights WORK/fold_0.pt --films WORK/fold_1_test.json --weights WORK/fold_1.pt
+    """
+    _quiet()
+    from cmnet_monai.datasets import read_datalist
+    from cmnet_monai.experiments.readings import compare_readings as compare
+
+    try:
+        if len(films) != len(weights):
+            raise ValueError(f"{len(films)} datalists and {len(weights)} weights: give one file of weights a datalist")
+        items = [read_datalist(datalist, ["test", "validation"])[:count] for datalist in films]
+        report = compare(list(zip(items, weights)), output)
+    except (OSError, ValueError, RuntimeError) as error:
+        _fail(error)
+    typer.echo(f"{report.read_text(encoding='utf-8')}\ntable: {report.resolve()}")
+
+
 @app.command("pack-weights")
 def pack_weights(
     checkpoints: Annotated[list[Path], typer.Argument(help="best.pt or last.pt of a training run, or of several.")],

@@ -38,6 +38,23 @@ def summary_table(columns: Mapping[str, tuple[Sequence[FilmScore], Sequence[Body
     return "\n".join(lines + [_line([title, *(text(found[name]) for name in columns)]) for title, text in rows])
 
 
+def comparison_table(rows: Mapping[str, tuple[Sequence[FilmScore], Sequence[BodyScore]]]) -> str:
+    """One row a model, or a way of using it, with the figures that decide between them.
+
+    Args:
+        rows: for each its films and bodies, by the heading of its row.
+    """
+    head = ["", "mean Dice", "median", "lowest", "bodies found", "named", "false centres", "centre error"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for name, scores in rows.items():
+        s = summarise(*scores)
+        dice = (f"{s['mean_dice']:.3f}", f"{s['median_dice']:.3f}", f"{s['lowest_dice']:.3f}")
+        bodies = (f"{s['bodies_found']} of {s['bodies']}", f"{s['bodies_named']} of {s['bodies']}")
+        error = f"{100 * s['median_centre_error_of_width']:.1f} %"
+        lines.append(_line([name, *dice, *bodies, f"{s['false_centres']}", error]))
+    return "\n".join(lines)
+
+
 def film_table(films: Sequence[FilmScore], bodies: Sequence[BodyScore]) -> str:
     """One row a film: Dice, precision, recall, names, and the Dice of each level."""
     head = ["film", "Dice", "precision", "recall", "found", "named", *LUMBAR]

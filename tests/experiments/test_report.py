@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from cmnet_monai.experiments.film_scores import BodyScore, FilmScore
-from cmnet_monai.experiments.report import film_table, summary_table
+from cmnet_monai.experiments.report import comparison_table, film_table, summary_table
 
 NAN = float("nan")
 FILMS = [FilmScore("film_b", 0.8, 0.75, 0.9, 2, 2, 1, 1), FilmScore("film_a", 0.94, 0.95, 0.93, 1, 1, 1, 0)]
@@ -33,3 +33,9 @@ def test_films_are_listed_by_name_with_the_dice_of_each_level() -> None:
     table = film_table(FILMS, BODIES)
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["film_a", "film_b"]
     assert cells(table, "film_b") == ["0.800", "0.750", "0.900", "2/2", "1/2", "-", "-", "-", "0.70", "0.90"]
+
+
+def test_comparison_has_one_row_a_way() -> None:
+    table = comparison_table({"one": (FILMS, BODIES), "other": (FILMS[1:], BODIES[2:])})
+    assert cells(table, "one") == ["0.870", "0.870", "0.800", "3 of 3", "2 of 3", "1", "2.0 %"]
+    assert cells(table, "other") == ["0.940", "0.940", "0.940", "1 of 1", "1 of 1", "0", "1.0 %"]
