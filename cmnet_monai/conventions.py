@@ -68,8 +68,8 @@ def channel_names(protocol: str) -> tuple[str, ...]:
     """Names of the channels of a network's output under a label protocol.
 
     Args:
-        protocol: "lumbar" (vertebra is L1-L5 only), "visible" (every thoracic and lumbar body, and S1 apart) or "levels"
-            (as "visible", and L1-L5 once more on their own: a second opinion on which bodies are lumbar).
+        protocol: "lumbar" (vertebra is L1-L5 only), "visible" (every thoracic and lumbar body, and S1 apart) or
+            "levels" (as "visible", and L1-L5 once more on their own: a second opinion on which bodies are lumbar).
     Raises:
         ValueError: there is no such protocol.
     """

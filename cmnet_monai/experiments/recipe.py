@@ -120,7 +120,8 @@ def plan(recipe: Recipe) -> list[Step]:
             "output_dir": str(work / f"finetune_{name}"),
         }
         overrides = {**second, **recipe.settings_of("finetune")}
-        before, after, midway = work / "pretrain" / "best.pt", work / f"finetune_{name}" / "best.pt", work / f"{name}.pt"
+        before, after = work / "pretrain" / "best.pt", work / f"finetune_{name}" / "best.pt"
+        midway = work / f"{name}.pt"
         steps += [
             Step(f"finetune {name}", _bundle(recipe, ("train", "pretrain", "finetune"), overrides)),
             _inference(recipe, f"{name}{FINE_TUNED}", after, name),

@@ -27,7 +27,8 @@ class CMNet(nn.Module):
         initial_probability: what the sigmoid of the untrained logits is, in both heads.
 
     Raises:
-        ValueError: an argument is out of range, or there is a lumbar channel without one for S1; in forward, the input's rank or channels are wrong.
+        ValueError: an argument is out of range, or there is a lumbar channel without one for S1; in forward, the
+            input's rank or channels are wrong.
     """
 
     def __init__(

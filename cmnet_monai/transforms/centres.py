@@ -71,7 +71,8 @@ class CentresFromLabel(Transform):
     given centres).
 
     Args:
-        protocol: "lumbar" for L1-L5 only, "visible" and "levels" for every thoracic and lumbar one. Centres of unknown level stay.
+        protocol: "lumbar" for L1-L5 only, "visible" and "levels" for every thoracic and lumbar one. Centres of
+            unknown level stay.
         min_area_fraction: smallest component of a binary mask, as a share of the largest.
     """
 
