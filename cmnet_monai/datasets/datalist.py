@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnet_monai.io import output_names
-from cmnet_monai.io.results import MASK_SUFFIXES
+from cmnet_monai.io.results import LABEL_SUFFIXES, MASK_SUFFIXES
 
 DATALIST_NAME = "datalist.json"
 PATH_KEYS = ("image", "label", "ct", "centroids")
@@ -131,6 +131,10 @@ def film_items(
     films = find_films(source)
     if output_dir is not None:
         outputs = Path(output_dir).resolve()
-        films = [f for f in films if not (f.name.endswith(MASK_SUFFIXES) and f.parent.resolve() == outputs)]
+        films = [
+            f
+            for f in films
+            if not (f.name.endswith((*MASK_SUFFIXES, *LABEL_SUFFIXES)) and f.parent.resolve() == outputs)
+        ]
     names = output_names(films, anonymous=anonymous_names)
     return [{"image": str(film), "path": str(film), "name": name} for film, name in zip(films, names)]

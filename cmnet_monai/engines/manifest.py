@@ -132,7 +132,7 @@ class RunManifest:
             name = str(item["name"])
             result = FilmResult(self.folder, name)
             self.films[name].update(
-                status=DONE, seconds=round(seconds, 3), outputs=[file.name for file in result.files]
+                status=DONE, seconds=round(seconds, 3), outputs=[file.name for file in result.files if file.is_file()]
             )
         if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
             self.write()

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 MASK_SUFFIXES = ("_mask.nii.gz", "_mask.png")
-"""How the names of masks end, behind the name of the film."""
+LABEL_SUFFIXES = ("_labels.nii.gz", "_labels.png")
+"""How the names of masks and label maps end, behind the name of the film."""
 
 
 @dataclass(frozen=True)
 class FilmResult:
-    """The files of one film's result: mask as NIfTI and as PNG, centres as JSON.
+    """The files of one film's result: mask and label map, each as NIfTI and as PNG, centres as JSON.
 
-    The JSON is written last and names the run it belongs to, so it marks the result as complete.
+    The JSON is written last and names the run it belongs to and the files beside it, so it marks the result as
+    complete.
     """
 
     output_dir: Path
@@ -37,25 +39,36 @@ class FilmResult:
         return self.output_dir / f"{self.name}{MASK_SUFFIXES[1]}"
 
     @property
+    def labels_nifti(self) -> Path:
+        """Label map in VerSe codes, in the film's pixel grid."""
+        return self.output_dir / f"{self.name}{LABEL_SUFFIXES[0]}"
+
+    @property
+    def labels_png(self) -> Path:
+        """Label map in VerSe codes, of the film's size."""
+        return self.output_dir / f"{self.name}{LABEL_SUFFIXES[1]}"
+
+    @property
     def centres(self) -> Path:
         """Centres and levels, pixels of the film."""
         return self.output_dir / f"{self.name}_centres.json"
 
     @property
-    def files(self) -> tuple[Path, Path, Path]:
-        """All files of the result, the one that completes it last."""
-        return self.mask_nifti, self.mask_png, self.centres
+    def files(self) -> tuple[Path, ...]:
+        """All files that a result may have, the one that completes it last."""
+        return self.mask_nifti, self.mask_png, self.labels_nifti, self.labels_png, self.centres
 
     def is_complete(self, run_id: str, film: str | Path) -> bool:
         """Whether all files are there, made by the same run settings from the film as it is now."""
-        if not all(file.is_file() for file in self.files):
-            return False
         try:
             record = json.loads(self.centres.read_text(encoding="utf-8"))
             fingerprint = film_fingerprint(film)
         except (ValueError, OSError):
             return False
         if not isinstance(record, dict):
+            return False
+        needed = self.files if record.get("has_label_map") else (self.mask_nifti, self.mask_png)
+        if not all(file.is_file() for file in needed):
             return False
         return record.get("run") == run_id and record.get("film_fingerprint") == fingerprint
 
@@ -68,6 +81,7 @@ class FilmResult:
         run_id: str,
         spacing_known: bool = True,
         film_name: str | None = None,
+        labels_xy: NDArray[np.uint8] | None = None,
         **extra: Any,
     ) -> None:
         """Write the files, each whole or not at all, the JSON last.
@@ -80,18 +94,25 @@ class FilmResult:
             run_id: identity of the run's settings, see `run_identity`.
             spacing_known: False marks the unit of the NIfTI's spacing as unknown.
             film_name: what the JSON calls the film; the name of its file when None.
+            labels_xy: label map in VerSe codes, (x, y); None leaves it out.
             extra: further entries of the JSON.
         """
-        from cmnet_monai.io import atomic_write, write_mask_png, write_nifti
+        from cmnet_monai.io import atomic_write, write_label_png, write_mask_png, write_nifti
 
         self.output_dir.mkdir(parents=True, exist_ok=True)
         self.centres.unlink(missing_ok=True)
         write_nifti(self.mask_nifti, mask_xy, affine, spacing_known=spacing_known)
         write_mask_png(self.mask_png, mask_xy)
+        for stale in (self.labels_nifti, self.labels_png):
+            stale.unlink(missing_ok=True)
+        if labels_xy is not None:
+            write_nifti(self.labels_nifti, labels_xy, affine, spacing_known=spacing_known)
+            write_label_png(self.labels_png, labels_xy)
         record = {
             "film": Path(film).name if film_name is None else film_name,
             "film_fingerprint": film_fingerprint(film),
             "size_xy_px": [int(n) for n in mask_xy.shape],
+            "has_label_map": labels_xy is not None,
             **extra,
             "centres": list(centres),
             "run": run_id,

@@ -17,6 +17,7 @@ from cmnet_monai.transforms.equalize import (
     HistogramEqualizeDict,
 )
 from cmnet_monai.transforms.heatmap import CentreHeatmap, CentreHeatmapD, CentreHeatmapd, CentreHeatmapDict
+from cmnet_monai.transforms.post_labels import LabelMapD, LabelMapd, LabelMapDict
 from cmnet_monai.transforms.post_save import SaveFilmResultD, SaveFilmResultd, SaveFilmResultDict
 from cmnet_monai.transforms.post_vertebrae import (
     SelectVertebrae,

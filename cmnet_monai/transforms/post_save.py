@@ -1,4 +1,4 @@
-"""Write a film's mask and centres."""
+"""Write a film's mask, label map and centres."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cmnet_monai.io.results import FilmResult
 
 
 class SaveFilmResultd(MapTransform):
-    """Write the mask (NIfTI and PNG) and the centres (JSON) of a film, each file whole or not at all.
+    """Write mask and label map (NIfTI and PNG each) and the centres (JSON) of a film, each file whole or not at all.
 
     The item carries ``name``, the stem of the outputs, and ``path``, the film's file, as `film_items` gives them.
 
@@ -28,6 +28,7 @@ class SaveFilmResultd(MapTransform):
         centres_key: key of the centres' records.
         image_key: the film; its metadata say what its spacing is.
         anonymous: leave the film's name out of the JSON; the run's manifest alone tells which film it was.
+        labels_key: key of the label map in VerSe codes, (1, x, y), on the same grid; None leaves it out.
         allow_missing_keys: do not raise where a key is missing.
     """
 
@@ -39,6 +40,7 @@ class SaveFilmResultd(MapTransform):
         centres_key: str = "centres",
         image_key: str = "image",
         anonymous: bool = False,
+        labels_key: str | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -47,6 +49,7 @@ class SaveFilmResultd(MapTransform):
         self.centres_key = centres_key
         self.image_key = image_key
         self.anonymous = anonymous
+        self.labels_key = labels_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the files and return the item as it is."""
@@ -55,6 +58,7 @@ class SaveFilmResultd(MapTransform):
             result = FilmResult(self.output_dir, str(data["name"]))
             image = data.get(self.image_key)
             spacing = _spacing(image.meta if isinstance(image, MetaTensor) else {})
+            labels = None if self.labels_key is None else convert_to_numpy(data[self.labels_key])[0].astype(np.uint8)
             affine = np.asarray(mask.affine, dtype=np.float64) if isinstance(mask, MetaTensor) else np.eye(3)
             result.write(
                 film=data["path"],
@@ -63,6 +67,7 @@ class SaveFilmResultd(MapTransform):
                 centres=data.get(self.centres_key, []),
                 run_id=self.run_id,
                 film_name=result.name if self.anonymous else None,
+                labels_xy=labels,
                 spacing_known=spacing[META_SPACING] is not None,
                 **spacing,
             )

@@ -1,4 +1,4 @@
-"""From the network's probabilities to L1-L5: which bodies they are, and where their centres lie on the film."""
+"""From the network's probabilities to named bodies: L1-L5, their centres on the film, and a map of every level."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 from scipy import ndimage
 
-from cmnet_monai.conventions import LUMBAR, VERTEBRA_CHANNEL
+from cmnet_monai.conventions import LUMBAR, S1_CHANNEL, S1_LABEL, VERTEBRA_CHANNEL
 from cmnet_monai.vertebrae import VertebraReading, read_maps
 
 
@@ -48,17 +48,39 @@ class SelectVertebrae(Transform):
         array = convert_to_numpy(maps)
         reading = read_maps(array, self.threshold, self.centre_threshold)
         dropped = (array[VERTEBRA_CHANNEL] >= self.threshold) & (reading.label_map == 0)
-        vertebra = np.where(self._territory(reading) & ~dropped, array[VERTEBRA_CHANNEL], 0).astype(np.float32)
+        chosen = [b.label for b in reading.bodies if self.levels is None or b.level in self.levels]
+        kept = np.isin(nearest_label(reading.label_map), chosen) & ~dropped
+        vertebra = np.where(kept, array[VERTEBRA_CHANNEL], 0).astype(np.float32)
         return convert_to_dst_type(vertebra[None], maps, dtype=torch.float32)[0], reading
 
-    def _territory(self, reading: VertebraReading) -> np.ndarray:
-        """Pixels nearer to a chosen body than to any other; none without a body."""
-        if not reading.bodies:
-            return np.zeros(reading.label_map.shape, dtype=bool)
-        nearest = ndimage.distance_transform_edt(reading.label_map == 0, return_distances=False, return_indices=True)
-        owner = reading.label_map[tuple(nearest)]
-        chosen = [b.label for b in reading.bodies if self.levels is None or b.level in self.levels]
-        return np.isin(owner, chosen)
+
+def nearest_label(label_map: np.ndarray) -> np.ndarray:
+    """The label that is nearest to each pixel of a label map, (x, y); 0 everywhere if there is none."""
+    if not label_map.any():
+        return np.zeros_like(label_map)
+    nearest = ndimage.distance_transform_edt(label_map == 0, return_distances=False, return_indices=True)
+    return label_map[tuple(nearest)]
+
+
+def level_maps(maps: np.ndarray, reading: VertebraReading, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """What a label map of the film is made of after the inverse resize, see `LabelMapd`.
+
+    Args:
+        maps: probability maps (C, x, y) that were read.
+        reading: what was read from them.
+        threshold: least probability inside a body.
+    Returns:
+        The label nearest to each pixel, of every body and S1, uint8, and the probability of being inside what
+        bears that label, float32, both (1, x, y). Pixels that the reading dropped have probability 0.
+    """
+    labels = np.where(reading.s1, np.uint8(S1_LABEL), reading.label_map)
+    owner = nearest_label(labels)
+    vertebra = maps[VERTEBRA_CHANNEL]
+    inside = np.where((vertebra >= threshold) & (labels == 0), 0, vertebra)
+    if maps.shape[0] > S1_CHANNEL:
+        s1 = np.where((maps[S1_CHANNEL] >= threshold) & ~reading.s1, 0, maps[S1_CHANNEL])
+        inside = np.where(owner == S1_LABEL, s1, inside)
+    return owner[None], np.where(owner > 0, inside, 0).astype(np.float32)[None]
 
 
 class SelectVertebraed(MapTransform):
@@ -70,6 +92,7 @@ class SelectVertebraed(MapTransform):
         centres_key: where the records of the centres go: ``level``, ``label``, ``x_px``, ``y_px``, ``score``,
             ``evidence``, from top to bottom.
         points_key: where the same centres go as points (N, 2), (x, y) in pixels of the film; None leaves them out.
+        level_keys: where the two maps go that `LabelMapd` makes the film's label map of; None leaves them out.
         levels: see `SelectVertebrae`.
         threshold: see `SelectVertebrae`.
         centre_threshold: see `SelectVertebrae`.
@@ -84,6 +107,7 @@ class SelectVertebraed(MapTransform):
         image_key: str = "image",
         centres_key: str = "centres",
         points_key: str | None = None,
+        level_keys: tuple[str, str] | None = None,
         levels: Sequence[str] | None = LUMBAR,
         threshold: float = 0.5,
         centre_threshold: float = 0.3,
@@ -93,13 +117,19 @@ class SelectVertebraed(MapTransform):
         self.image_key = image_key
         self.centres_key = centres_key
         self.points_key = points_key
+        self.level_keys = None if level_keys is None else (level_keys[0], level_keys[1])
         self.select = SelectVertebrae(levels, threshold, centre_threshold)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Select in every key; the centres are those of the last one."""
+        """Select in every key; the centres and level maps are those of the last one."""
         result = dict(data)
         for key in self.key_iterator(result):
-            result[key], reading = self.select(result[key])
+            maps = result[key]
+            result[key], reading = self.select(maps)
+            if self.level_keys is not None:
+                made = level_maps(convert_to_numpy(maps), reading, self.select.threshold)
+                for name, values in zip(self.level_keys, made):
+                    result[name] = convert_to_dst_type(values, maps, dtype=torch.float32)[0]
             to_film = grid_to_film(result.get(self.image_key))
             result[self.centres_key] = [
                 {

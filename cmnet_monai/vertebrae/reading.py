@@ -16,10 +16,17 @@ from cmnet_monai.vertebrae.parting import part_bodies
 
 @dataclass(frozen=True)
 class VertebraReading:
-    """What was read from a film: its bodies from top to bottom and their label map (x, y) in VerSe codes."""
+    """What was read from a film.
+
+    Args:
+        bodies: its bodies from top to bottom.
+        label_map: the same bodies in VerSe codes, (x, y); S1 is not among them.
+        s1: where S1 lies, (x, y); nowhere if it was not found.
+    """
 
     bodies: tuple[NamedBody, ...]
     label_map: NDArray[np.uint8]
+    s1: NDArray[np.bool_]
 
 
 def read_maps(
@@ -47,9 +54,9 @@ def read_maps(
         raise ValueError(f"maps have shape (2 to 4, x, y): centre, vertebra, S1, lumbar; got {maps.shape}")
     points, scores = find_centres(maps[CENTRE_CHANNEL], centre_threshold, min_distance_px)
     vertebra = maps[VERTEBRA_CHANNEL]
-    s1_xy = None
+    s1_xy, s1 = None, np.zeros(vertebra.shape, dtype=bool)
     if maps.shape[0] > S1_CHANNEL:
-        s1_xy = _largest_centroid(maps[S1_CHANNEL], threshold, min_area_px)
+        s1_xy, s1 = _largest_region(maps[S1_CHANNEL], threshold, min_area_px)
         vertebra = np.where(maps[S1_CHANNEL] > vertebra, 0, vertebra)
     regions, _, seeded = part_bodies(vertebra, points, threshold, min_area_px)
     region_scores = _region_scores(regions, vertebra, points, scores, seeded)
@@ -60,14 +67,18 @@ def read_maps(
     label_map = np.zeros(regions.shape, dtype=np.uint8)
     for body in bodies:
         label_map[regions == body.region] = body.label
-    return VertebraReading(tuple(bodies), label_map)
+    return VertebraReading(tuple(bodies), label_map, s1 & (label_map == 0))
 
 
-def _largest_centroid(s1_map: NDArray[np.floating], threshold: float, min_area_px: int) -> NDArray[np.floating] | None:
+def _largest_region(
+    s1_map: NDArray[np.floating], threshold: float, min_area_px: int
+) -> tuple[NDArray[np.floating] | None, NDArray[np.bool_]]:
+    """Centre of mass, (2,), and pixels, (x, y), of the largest region; None and no pixel without one."""
     regions, centres, _ = part_bodies(s1_map, np.empty((0, 2)), threshold, min_area_px)
     if not len(centres):
-        return None
-    return centres[int(np.argmax(np.bincount(regions.ravel())[1:]))]
+        return None, np.zeros(regions.shape, dtype=bool)
+    largest = int(np.argmax(np.bincount(regions.ravel())[1:]))
+    return centres[largest], regions == largest + 1
 
 
 def _centres_of_mass(regions: NDArray[np.int32], vertebra: NDArray[np.floating], count: int) -> NDArray[np.floating]:

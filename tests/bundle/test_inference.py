@@ -102,7 +102,7 @@ def test_every_film_has_its_files_and_bad_ones_a_reason(results: Path, mixed_fol
         assert films[name]["film"] == str(mixed_folder / "c" / f"{name}.dcm")
         assert films[name]["reason"] and films[name]["remedy"]
         assert "FilmError" not in films[name]["reason"] and "RuntimeError" not in films[name]["reason"]
-    endings = ("_mask.nii.gz", "_mask.png", "_centres.json")
+    endings = ("_mask.nii.gz", "_mask.png", "_labels.nii.gz", "_labels.png", "_centres.json")
     expected = {f"{name}{ending}" for name in ("IM0001", "wide", "picture") for ending in endings}
     assert {file.name for file in results.iterdir()} == expected | {"manifest.json"}
     assert manifest["counts"] == {"done": 3, "kept from an earlier run": 0, "failed": 2, "pending": 0}
@@ -197,7 +197,7 @@ def test_second_run_makes_only_what_is_missing_or_outdated(
     kept = "kept from an earlier run"
     assert run() == dict.fromkeys(("one", "two", "three"), "done")
     stamps = {file.name: file.stat().st_mtime_ns for file in output.iterdir() if file.name != "manifest.json"}
-    assert len(stamps) == 9
+    assert len(stamps) == 15
     assert run() == dict.fromkeys(("one", "two", "three"), kept)
     assert {name: (output / name).stat().st_mtime_ns for name in stamps} == stamps
     (output / "one_mask.png").unlink()
@@ -215,7 +215,7 @@ def test_anonymous_names_show_nothing_of_the_films_name(
     settings = {"ckpt_path": str(box_weights), "spatial_size": [64, 128], "anonymous_names": "true"}
     infer(film, output, network_def=BrightIsVertebra(), **settings)
     files = [file for file in output.iterdir() if file.name != "manifest.json"]
-    assert len(files) == 3
+    assert len(files) == 5
     assert not any("Jane" in file.name or b"Jane" in file.read_bytes() for file in files)
 
 
@@ -262,7 +262,7 @@ def test_killed_inference_leaves_whole_files_and_the_next_run_finishes(
         else:
             assert np.isin(np.asarray(nibabel.load(file).dataobj), (0, 1)).all()
     stamps = {file: file.stat().st_mtime_ns for name in finished for file in output.glob(f"{name}_*") if file.is_file()}
-    assert len(stamps) == 3 * len(finished)
+    assert len(stamps) == 5 * len(finished)
     settings = {"ckpt_path": str(weights), "spatial_size": [192, 384], "base_channels": 8}
     manifest = infer(folder, output, **settings)
     assert manifest["counts"]["kept from an earlier run"] == len(finished)

@@ -27,7 +27,8 @@ def film(tmp_path: Path) -> Path:
 @pytest.fixture
 def result(tmp_path: Path, film: Path) -> FilmResult:
     result = FilmResult(tmp_path / "deep" / "out", "film")
-    result.write(film, MASK, AFFINE, [{"level": "L1", "x_px": 1.5, "y_px": 5.5}], "run1", note="more")
+    centres = [{"level": "L1", "x_px": 1.5, "y_px": 5.5}]
+    result.write(film, MASK, AFFINE, centres, "run1", labels_xy=20 * MASK, note="more")
     return result
 
 
@@ -39,6 +40,11 @@ def test_mask_is_in_all_files_as_it_was_given(result: FilmResult) -> None:
     with Image.open(result.mask_png) as png:
         assert png.size == (5, 9)
         np.testing.assert_array_equal(np.asarray(png).T, 255 * MASK)
+    labels = nibabel.load(result.labels_nifti)
+    np.testing.assert_array_equal(np.asarray(labels.dataobj)[..., 0], 20 * MASK)
+    np.testing.assert_array_equal(labels.affine, nifti.affine)
+    with Image.open(result.labels_png) as png:
+        np.testing.assert_array_equal(np.asarray(png).T, 20 * MASK)
 
 
 def test_record_says_what_film_run_and_centres_are(result: FilmResult, film: Path) -> None:
@@ -46,6 +52,7 @@ def test_record_says_what_film_run_and_centres_are(result: FilmResult, film: Pat
         "film": "film.dcm",
         "film_fingerprint": film_fingerprint(film),
         "size_xy_px": [5, 9],
+        "has_label_map": True,
         "note": "more",
         "centres": [{"level": "L1", "x_px": 1.5, "y_px": 5.5}],
         "run": "run1",
@@ -73,7 +80,15 @@ def test_complete_for_its_own_run_and_film_only(result: FilmResult, film: Path) 
     assert not result.is_complete("run1", film)
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+def test_result_without_a_label_map_is_complete_without_one_and_leaves_none_behind(
+    result: FilmResult, film: Path
+) -> None:
+    result.write(film, MASK, AFFINE, [], "run2")
+    assert result.is_complete("run2", film)
+    assert not result.labels_nifti.exists() and not result.labels_png.exists()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
 def test_incomplete_without_any_of_its_files(result: FilmResult, film: Path, number: int) -> None:
     result.files[number].unlink()
     assert not result.is_complete("run1", film)

@@ -93,6 +93,18 @@ def test_plain_array_of_a_host_program_is_written_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(nifti.dataobj)[..., 0], MASK[0])
 
 
+def test_label_map_is_written_on_the_grid_of_the_mask(tmp_path: Path) -> None:
+    labels = MASK.clone()
+    labels[0, 1:3, 4:6], labels[0, 1:3, 6:9] = 20, 21
+    data = {**item(tmp_path), "labels": MetaTensor(labels)}
+    result = FilmResult(tmp_path / "out", "film-1")
+    SaveFilmResultd("pred", tmp_path / "out", labels_key="labels")(data)
+    nifti, mask = nibabel.load(result.labels_nifti), nibabel.load(result.mask_nifti)
+    np.testing.assert_array_equal(np.asarray(nifti.dataobj)[..., 0], labels[0])
+    np.testing.assert_array_equal(nifti.affine, mask.affine)
+    assert record_of(tmp_path / "out")["has_label_map"] is True
+
+
 def test_missing_key_is_an_error_unless_allowed(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         SaveFilmResultd("pred", tmp_path)({"name": "a"})

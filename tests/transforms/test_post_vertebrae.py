@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd
 
-from cmnet_monai.transforms import ResizeWithPad, SelectVertebrae, SelectVertebraed
+from cmnet_monai.transforms import LabelMapd, ResizeWithPad, ResizeWithPadd, SelectVertebrae, SelectVertebraed
 from cmnet_monai.transforms.post_vertebrae import grid_to_film
 
 WIDTH, STEP, HIGH = 70, 36, 26
@@ -135,6 +138,66 @@ def test_array_of_a_host_program_keeps_grid_coordinates() -> None:
 def test_no_body_gives_no_points() -> None:
     data = SelectVertebraed("pred", points_key="points")({"pred": np.zeros((3, 40, 50), np.float32)})
     assert data["centres"] == [] and data["points"].shape == (0, 2)
+
+
+def label_map(maps: np.ndarray, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Label map and mask without a resize in between."""
+    data = SelectVertebraed("pred", level_keys=("labels", "inside"))({"pred": maps})
+    data = LabelMapd("labels", inside_key="inside", mask_key="mask", **settings)(data)
+    return data["labels"], data["mask"]
+
+
+def test_label_map_holds_every_body_and_the_sacrum() -> None:
+    maps = spine()
+    labels, mask = label_map(maps)
+    expected = np.zeros(maps.shape[1:], np.uint8)
+    for i, code in enumerate((18, 19, 20, 21, 22, 23, 24, 26)):
+        expected[box(i)] = code
+    assert labels.dtype == mask.dtype == np.uint8
+    np.testing.assert_array_equal(labels[0], expected)
+    np.testing.assert_array_equal(mask[0], (expected >= 20) & (expected <= 24))
+    only, three = label_map(maps, levels=["L3"])
+    np.testing.assert_array_equal(only, labels)
+    np.testing.assert_array_equal(three[0], expected == 22)
+
+
+def test_labels_of_touching_bodies_and_a_sacrum_taken_for_a_vertebra_meet_at_their_borders() -> None:
+    maps = spine(gap=0)
+    maps[1][maps[2] > 0] = 0.7
+    labels, _ = label_map(maps)
+    column = labels[0, 30, 9 : 9 + 8 * HIGH].reshape(8, HIGH)
+    assert column[-1].tolist() == [26] * HIGH  # S1 against L5
+    for i, code in enumerate((18, 19, 20, 21, 22, 23, 24)):
+        # Equal seeds 26 px apart part within a pixel of the middle between them.
+        assert (column[i, 1:-1] == code).all()
+    assert not labels[0, :18].any() and not labels[0, 42:].any()
+
+
+def test_what_the_reading_dropped_is_not_in_the_label_map() -> None:
+    maps = spine()
+    maps[1, 5:9, 150:155] = 0.9  # 20 px
+    maps[1, 18:42, -10:] = 0.9  # below S1
+    np.testing.assert_array_equal(label_map(maps)[0], label_map(spine())[0])
+    assert not label_map(np.full((3, 40, 50), 0.4, np.float32))[0].any()
+
+
+def test_label_map_comes_back_to_a_film_of_another_size() -> None:
+    grid = (70, 272)
+    chain = Compose([ResizeWithPadd("image", grid)])
+    affine = torch.diag(torch.tensor([-0.2, -0.3, 1.0], dtype=torch.float64))
+    data = chain({"image": MetaTensor(torch.rand(1, 2 * 70, 2 * 272 + 1), affine=affine)})
+    data["pred"] = MetaTensor(torch.from_numpy(spine(6)), meta=data["image"].meta)
+    data = SelectVertebraed("pred", level_keys=("labels", "inside"))(data)
+    back = Invertd(["labels", "inside"], chain, orig_keys="image", nearest_interp=[True, False], to_tensor=True)
+    data = LabelMapd("labels", "inside", "mask")(back(data))
+    labels = data["labels"][0].numpy()
+    assert labels.shape == (140, 545) and set(np.unique(labels)) == {0, 19, 20, 21, 22, 23, 24, 26}
+    for i, code in enumerate((19, 20, 21, 22, 23, 24, 26)):
+        # Boxes of 24 x 26 px, twice as large on the film; a border lies within a pixel of its place.
+        where = np.argwhere(labels == code)
+        np.testing.assert_allclose(where.min(axis=0), (36, 2 * (9 + STEP * i)), atol=1)
+        np.testing.assert_allclose(where.max(axis=0), (83, 2 * (9 + STEP * i + HIGH) - 1), atol=1)
+    np.testing.assert_array_equal(data["mask"][0].numpy(), (labels >= 20) & (labels <= 24))
 
 
 def test_missing_key_is_an_error_unless_allowed() -> None:
