@@ -114,7 +114,7 @@ def test_network_data_format_is_that_of_the_shipped_weights_and_training_follows
     shapes = [formats["inputs"]["image"]["spatial_shape"], formats["outputs"]["pred"]["spatial_shape"]]
     assert [inference["spatial_size"], evaluate["spatial_size"]] == shapes
     for config in (inference, train):
-        assert (config["label_protocol"], formats["outputs"]["pred"]["num_channels"]) == ("visible", 3)
+        assert (config["label_protocol"], formats["outputs"]["pred"]["num_channels"]) == ("levels", 4)
     paper = {"spatial_size": [512, 1024], "learning_rate": 2e-5, "batch_size": 10, "max_epochs": 100}
     assert {name: train[name] for name in paper} == paper
 
