@@ -294,11 +294,14 @@ def _name_and_value(text: str) -> tuple[str, str]:
 
 
 @app.command("compare-readings")
-def compare_readings(
-    output: Annotated[Path, typer.Argument(help="Folder for readings.md and the scores of each way.")],
+def compare(
+    output: Annotated[Path, typer.Argument(help="Folder for readings.md (variants.md) and the scores behind it.")],
     films: Annotated[list[Path], typer.Option(help="A datalist with label maps (section test, else validation).")],
     weights: Annotated[list[Path], typer.Option(help="The weights to read it with, in the order of the datalists.")],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="At most so many films of each datalist.")] = 1000,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Compare what other machines would have stored: size, polarity, ...")
+    ] = False,
 ) -> None:
     """Read films with the same weights in several ways, and compare: label protocols, passes, the mirrored film.
 
@@ -308,13 +311,13 @@ def compare_readings(
     """
     _quiet()
     from cmnet_monai.datasets import read_datalist
-    from cmnet_monai.experiments.readings import compare_readings as compare
+    from cmnet_monai.experiments.readings import compare_readings, compare_variants
 
     try:
         if len(films) != len(weights):
             raise ValueError(f"{len(films)} datalists and {len(weights)} weights: give one file of weights a datalist")
         items = [read_datalist(datalist, ["test", "validation"])[:count] for datalist in films]
-        report = compare(list(zip(items, weights)), output)
+        report = (compare_variants if variants else compare_readings)(list(zip(items, weights)), output)
     except (OSError, ValueError, RuntimeError) as error:
         _fail(error)
     typer.echo(f"{report.read_text(encoding='utf-8')}\ntable: {report.resolve()}")

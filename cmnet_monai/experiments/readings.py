@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,15 @@ from cmnet_monai.conventions import (
     S1_CHANNEL,
     VISIBLE_PROTOCOL,
 )
+from cmnet_monai.datasets import read_datalist
 from cmnet_monai.engines import FilmInferer, load_weights
 from cmnet_monai.experiments.film_scores import BodyScore, FilmScore, score_film
+from cmnet_monai.experiments.film_variants import VARIANTS, write_variants
 from cmnet_monai.experiments.report import comparison_table
 from cmnet_monai.experiments.score_results import write_scores
 from cmnet_monai.io import atomic_write, read_label_map
 from cmnet_monai.networks import CMNet, prepare_for_inference
-from cmnet_monai.transforms import SelectVertebraed
+from cmnet_monai.transforms import LabelMapd, SelectVertebraed
 from cmnet_monai.transforms.training_chain import load_film, prepare_film
 
 Maps = NDArray[np.floating]
@@ -69,6 +72,9 @@ PROTOCOLS: Mapping[str, Callable[[Maps], Maps]] = MappingProxyType(
         LUMBAR_PROTOCOL: _lumbar,
     }
 )
+SHIPPED = Way(2, True, LEVELS_PROTOCOL)
+"""How the bundle reads films."""
+
 WAYS = tuple(
     Way(passes, mirror, protocol) for protocol, passes, mirror in itertools.product(PROTOCOLS, (1, 2), (False, True))
 )
@@ -93,6 +99,43 @@ def compare_readings(
         sigma_px: of a prompt's Gaussians, in pixels of that grid.
         base_channels: of the network.
     """
+    scores = _read_all(runs, ways, spatial_size, sigma_px, base_channels)
+    return _write(Path(folder), "readings.md", {str(way): its_scores for way, its_scores in scores.items()})
+
+
+def compare_variants(
+    runs: Sequence[tuple[Sequence[Mapping[str, Any]], str | Path]],
+    folder: str | Path,
+    way: Way = SHIPPED,
+    spatial_size: tuple[int, int] = (288, 384),
+    sigma_px: float = 4.0,
+    base_channels: int = 16,
+) -> Path:
+    """Score films as other machines would have stored them (`VARIANTS`); returns the table ``variants.md``.
+
+    Args:
+        runs: see `compare_readings`.
+        folder: the variants, their scores and the table go here.
+        way: how they are read.
+        spatial_size: see `compare_readings`.
+        sigma_px: see `compare_readings`.
+        base_channels: see `compare_readings`.
+    """
+    written = [write_variants(items, Path(folder) / f"films_{number}") for number, (items, _) in enumerate(runs)]
+    scores = {}
+    for name in VARIANTS:
+        varied = [(read_datalist(made[name], "test"), weights) for made, (_, weights) in zip(written, runs)]
+        scores[name] = _read_all(varied, [way], spatial_size, sigma_px, base_channels)[way]
+    return _write(Path(folder), "variants.md", scores)
+
+
+def _read_all(
+    runs: Sequence[tuple[Sequence[Mapping[str, Any]], str | Path]],
+    ways: Sequence[Way],
+    spatial_size: tuple[int, int],
+    sigma_px: float,
+    base_channels: int,
+) -> dict[Way, Scores]:
     scores: dict[Way, Scores] = {way: ([], []) for way in ways}
     chain = Compose([*load_film(with_label=False), *prepare_film(spatial_size, with_label=False)])
     for items, weights in runs:
@@ -103,18 +146,23 @@ def compare_readings(
             for way, (film, bodies) in _score_ways(item, network, chain, ways, sigma_px):
                 scores[way][0].append(film)
                 scores[way][1].extend(bodies)
-    for way, its_scores in scores.items():
-        write_scores(Path(folder) / str(way).replace(", ", "_").replace(" ", "_"), *its_scores, way=str(way))
-    report = Path(folder) / "readings.md"
-    with atomic_write(report) as temporary:
-        text = comparison_table({str(way): its_scores for way, its_scores in scores.items()})
-        Path(temporary).write_text(text + "\n", encoding="utf-8")
-    return report
+    return scores
+
+
+def _write(folder: Path, report: str, scores: Mapping[str, Scores]) -> Path:
+    for name, its_scores in scores.items():
+        write_scores(folder / re.sub(r"\W+", "_", name), *its_scores, what=name)
+    with atomic_write(folder / report) as temporary:
+        Path(temporary).write_text(comparison_table(scores) + "\n", encoding="utf-8")
+    return folder / report
 
 
 def _score_ways(
     item: Mapping[str, Any], network: torch.nn.Module, chain: Compose, ways: Sequence[Way], sigma_px: float
 ) -> list[tuple[Way, tuple[FilmScore, list[BodyScore]]]]:
+    keys, nearest = ("labels", "inside"), [True, False]
+    back = Invertd(keys, chain, orig_keys="image", nearest_interp=nearest, to_tensor=True)
+    after = Compose([SelectVertebraed("pred", level_keys=keys), back, LabelMapd()])
     data = chain({"image": item["image"]})
     labels = read_label_map(item["label"])
     maps: dict[tuple[int, bool], Maps] = {}
@@ -126,9 +174,7 @@ def _score_ways(
             with torch.inference_mode():
                 maps[asked] = torch.sigmoid(inferer(data["image"].as_tensor()[None], network))[0].numpy()
         chosen = torch.from_numpy(np.array(PROTOCOLS[way.protocol](maps[asked])))
-        read = SelectVertebraed("pred")({"image": data["image"], "pred": MetaTensor(chosen, meta=data["image"].meta)})
-        read = Invertd("pred", chain, orig_keys="image", nearest_interp=False, to_tensor=True)(read)
-        mask = np.asarray(read["pred"][0]) >= 0.5
-        name = Path(str(item["image"])).stem
+        read = after({"image": data["image"], "pred": MetaTensor(chosen, meta=data["image"].meta)})
+        mask, name = np.asarray(read["pred"][0]) > 0, Path(str(item["image"])).stem
         result.append((way, score_film(name, mask, read["centres"], labels, item.get("confidence"))))
     return result

@@ -5,11 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cmnet_monai.datasets import read_datalist
-from cmnet_monai.experiments.readings import WAYS, Way, compare_readings
+from cmnet_monai.experiments.film_variants import VARIANTS
+from cmnet_monai.experiments.readings import WAYS, Way, compare_readings, compare_variants
 from cmnet_monai.experiments.score_results import score_results, write_scores
+from cmnet_monai.io import read_film
 
 
 @pytest.mark.parametrize("way", [Way(2, True, "levels"), Way(1, False, "levels")], ids=str)
@@ -41,3 +45,20 @@ def test_protocols_read_different_channels_of_the_same_maps(dataset: Path, weigh
     ]
     # The untrained channels differ, so what is read from L1-L5's own cannot be what is read from the vertebrae's.
     assert dice[2] != dice[1]
+
+
+def test_film_and_its_copy_in_other_formats_score_alike(dataset: Path, weights: Path, tmp_path: Path) -> None:
+    # Of a film of 8 bits all formats hold the same ranks, and equalisation sees nothing else.
+    (item,) = read_datalist(dataset, "test")
+    pixels = read_film(item["image"]).pixels.astype(float)
+    scaled = np.rint(255 * (pixels - pixels.min()) / np.ptp(pixels)).astype(np.uint8)
+    Image.fromarray(np.ascontiguousarray(scaled.T)).save(tmp_path / "film.png")
+    items, way = [{**item, "image": str(tmp_path / "film.png")}], Way(1, False, "levels")
+    network = {"spatial_size": (64, 128), "base_channels": 8}
+    plain = compare_readings([(items, weights)], tmp_path / "plain", [way], **network).read_text(encoding="utf-8")
+    varied = compare_variants([(items, weights)], tmp_path / "varied", way, **network).read_text(encoding="utf-8")
+    rows = {line.split("|")[1].strip(): line.split("|")[2:] for line in varied.splitlines()[2:]}
+    assert list(rows) == list(VARIANTS)
+    assert rows["8 bit PNG"] == rows["16 bit PNG"] == rows["12 bit DICOM, MONOCHROME1"]
+    assert rows["8 bit PNG"] == plain.splitlines()[2].split("|")[2:]
+    assert rows["twice the size"] != rows["8 bit PNG"]
