@@ -19,12 +19,12 @@ LEFT_RIGHT = 2
 
 
 class FilmInferer(SimpleInferer):
-    """Run CM-Net on films (B, 1, x, y), or on films with a centre prompt (B, 2, x, y).
+    """Run CM-Net on films (B, 1, x, y), or on films with a centre prompt (B, 2, x, y); one of zeros is none.
 
     Args:
         mirror: average the logits with those of the mirrored film, mirrored back.
         passes: 1, or 2: the centres that the first pass finds become the prompt of the second (design of the method:
-            centres as an input, here found by the network itself). A prompt that is given stays.
+            centres as an input, here found by the network itself). A film whose prompt is given is asked once.
         sigma_px: standard deviation of the prompt's Gaussians, in pixels of the grid: that of the training.
         centre_threshold: least probability of a centre that becomes part of the prompt.
     Raises:
@@ -43,10 +43,14 @@ class FilmInferer(SimpleInferer):
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Logits (B, C, x, y)."""
         logits = self._look(inputs, network, *args, **kwargs)
-        if self.passes == 2 and inputs.shape[1] == 1:
-            prompts = [self._prompt_from(film) for film in torch.sigmoid(logits[:, CENTRE_CHANNEL]).float().cpu()]
+        alone = torch.ones(len(inputs), dtype=torch.bool, device=inputs.device)
+        if inputs.shape[1] > 1:
+            alone = inputs[:, 1:].flatten(1).amax(dim=1) <= 0
+        if self.passes == 2 and bool(alone.any()):
+            prompts = [self._prompt_from(film) for film in torch.sigmoid(logits[alone, CENTRE_CHANNEL]).float().cpu()]
             prompt = torch.stack(prompts).to(device=inputs.device, dtype=inputs.dtype)
-            logits = self._look(torch.cat([inputs, prompt], dim=1), network, *args, **kwargs)
+            again = self._look(torch.cat([inputs[alone, :1], prompt], dim=1), network, *args, **kwargs)
+            logits = again if bool(alone.all()) else logits.index_copy(0, alone.nonzero().flatten(), again)
         return logits
 
     def _look(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:

@@ -128,7 +128,9 @@ def film_fingerprint(film: str | Path) -> str:
 
 
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
+    """SHA-256 of a file, as hexadecimal digits; of no file ("") it is ""."""
+    if not str(path):
+        return ""
     digest = hashlib.sha256()
     with Path(path).open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -16,6 +16,7 @@ from cmnet_monai.transforms.equalize import (
     HistogramEqualized,
     HistogramEqualizeDict,
 )
+from cmnet_monai.transforms.given_prompt import GivenCentrePromptD, GivenCentrePromptd, GivenCentrePromptDict
 from cmnet_monai.transforms.heatmap import CentreHeatmap, CentreHeatmapD, CentreHeatmapd, CentreHeatmapDict
 from cmnet_monai.transforms.post_labels import LabelMapD, LabelMapd, LabelMapDict
 from cmnet_monai.transforms.post_save import SaveFilmResultD, SaveFilmResultd, SaveFilmResultDict

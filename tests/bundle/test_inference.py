@@ -43,6 +43,19 @@ class BrightIsVertebra(nn.Module):
         return torch.cat((low, (film - self.level) * 200.0, low), dim=1)
 
 
+class PromptIsVertebra(nn.Module):
+    """Calls what it is prompted with both centre and vertebra; without a prompt it finds nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        prompt = x[:, 1:] if x.shape[1] > 1 else torch.zeros_like(x)
+        seen = (prompt - self.level) * 20.0
+        return torch.cat((seen, seen, torch.full_like(seen, -20.0)), dim=1)
+
+
 def film_with_boxes() -> np.ndarray:
     pixels = np.random.default_rng(0).integers(100, 900, SIZE_XY).astype(np.uint16)
     for x0, x1, y0, y1 in BODIES_XY:
@@ -217,6 +230,24 @@ def test_anonymous_names_show_nothing_of_the_films_name(
     files = [file for file in output.iterdir() if file.name != "manifest.json"]
     assert len(files) == 5
     assert not any("Jane" in file.name or b"Jane" in file.read_bytes() for file in files)
+
+
+def test_centres_that_a_reader_gives_guide_the_network_on_their_film_alone(
+    infer: Callable[..., dict], mixed_folder: Path, tmp_path: Path
+) -> None:
+    given = tmp_path / "centres.json"
+    given.write_text(json.dumps({"wide.dcm": [{"x_px": 60.0, "y_px": 90.0}, [140.0, 310.0]]}), encoding="utf-8")
+    torch.save(PromptIsVertebra().state_dict(), tmp_path / "prompt.pt")
+    settings = {"ckpt_path": str(tmp_path / "prompt.pt"), "spatial_size": [64, 128], "batch_size": 3}
+    manifest = infer(
+        mixed_folder, tmp_path / "out", network_def=PromptIsVertebra(), given_centres=str(given), **settings
+    )
+    assert len(manifest["settings"]["given_centres"]) == 64
+    assert read_json(tmp_path / "out" / "picture_centres.json")["centres"] == []
+    centres = read_json(tmp_path / "out" / "wide_centres.json")["centres"]
+    # The grid has a third of the film's pixels; a body's centre is the middle of whole pixels of the grid.
+    found = [(centre["x_px"], centre["y_px"]) for centre in centres]
+    np.testing.assert_allclose(found, [(60.0, 90.0), (140.0, 310.0)], atol=0.75 * 403 / 128)
 
 
 def test_word_false_is_false(infer: Callable[..., dict], mixed_folder: Path, box_weights: Path, tmp_path: Path) -> None:

@@ -129,3 +129,15 @@ def test_half_precision_and_further_arguments_reach_the_network() -> None:
 def test_other_numbers_of_passes_are_refused(passes: int) -> None:
     with pytest.raises(ValueError, match=f"passes is 1 or 2, got {passes}"):
         FilmInferer(passes=passes)
+
+
+def test_films_with_a_given_prompt_are_asked_once_and_the_others_twice() -> None:
+    network = ShowsItsFilm()
+    films = torch.cat([film_of((14, 25)), film_of((30, 50)), film_of((44, 70))])
+    prompts = torch.cat([torch.zeros(1, 1, *SIZE), film_of((20, 20)), torch.zeros(1, 1, *SIZE)])
+    logits = FilmInferer(passes=2, sigma_px=SIGMA)(torch.cat([films, prompts], dim=1), network)
+    assert [len(asked) for asked in network.asked] == [3, 2]
+    assert torch.equal(network.asked[1][:, :1], films[[0, 2]])
+    assert [float(value) for value in logits[:, 1, 0, 0]] == [2.0, 1.0, 2.0]
+    expected = CentreHeatmap(SIGMA)(torch.tensor([(44.0, 70.0)]), SIZE)
+    torch.testing.assert_close(network.asked[1][1, 1:], expected, atol=2e-3, rtol=0)

@@ -117,6 +117,7 @@ def test_hash_is_that_of_the_standard_library(tmp_path: Path) -> None:
     content = os.urandom((1 << 20) + 7)
     (tmp_path / "w").write_bytes(content)
     assert file_sha256(tmp_path / "w") == hashlib.sha256(content).hexdigest()
+    assert file_sha256("") == ""
 
 
 def test_identity_depends_on_values_and_not_on_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
