@@ -101,6 +101,9 @@ def test_bytes_without_a_charset_come_through(write, make_film, tmp_path):
 
 
 ODD = {
+    "PatientAge": "SECRET-AGE",
+    "PatientSize": "1.75",
+    "StudyInstanceUID": "1.2.SECRET",
     "PatientSex": "unknown to us",
     "PatientBirthDate": "1950-13-40",
     "PatientName": "SECRET \\ NAME" * 9,
@@ -122,6 +125,7 @@ def test_odd_entries_are_kept_and_never_reach_a_log(write, tmp_path, make_film, 
         for keyword, value in ODD.items():
             setattr(header, keyword, value)
         header.save_as(film)
+    film.write_bytes(film.read_bytes().replace(b"1.75", b"1,75"))  # no number: pydicom would not write it
     caplog.set_level(logging.DEBUG)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -133,6 +137,7 @@ def test_odd_entries_are_kept_and_never_reach_a_log(write, tmp_path, make_film, 
         written = dcmread(path)
         assert written.PatientSex == "unknown to us"
         assert str(written.PatientID) == ODD["PatientID"]
+        assert str(written["PatientSize"].value) == "1,75"
 
 
 @WRITERS
