@@ -8,22 +8,32 @@ from cmnet_monai.io.errors import FilmError
 
 if TYPE_CHECKING:
     from cmnet_monai.io.atomic import TEMPORARY_PREFIX, atomic_write
+    from cmnet_monai.io.dicom_derived import Algorithm
+    from cmnet_monai.io.dicom_seg import write_dicom_seg
+    from cmnet_monai.io.dicom_sr import write_dicom_sr
     from cmnet_monai.io.dx_writer import write_dx
     from cmnet_monai.io.film import Film, film_affine
     from cmnet_monai.io.masks import read_label_map, write_label_png, write_mask_png, write_nifti
     from cmnet_monai.io.names import output_names, safe_stem
     from cmnet_monai.io.radiograph_reader import RadiographReader, read_film
+    from cmnet_monai.io.vertebra_records import MeasuredSite, VertebraMeasurement, measured_site
 
 _HOME = {
+    "Algorithm": "dicom_derived",
     "Film": "film",
+    "MeasuredSite": "vertebra_records",
     "RadiographReader": "radiograph_reader",
     "TEMPORARY_PREFIX": "atomic",
+    "VertebraMeasurement": "vertebra_records",
     "atomic_write": "atomic",
     "film_affine": "film",
+    "measured_site": "vertebra_records",
     "output_names": "names",
     "read_film": "radiograph_reader",
     "read_label_map": "masks",
     "safe_stem": "names",
+    "write_dicom_seg": "dicom_seg",
+    "write_dicom_sr": "dicom_sr",
     "write_dx": "dx_writer",
     "write_label_png": "masks",
     "write_mask_png": "masks",

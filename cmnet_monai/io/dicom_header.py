@@ -40,14 +40,24 @@ def read_film_dataset(path: Path, max_pixels: int) -> Dataset:
     Raises:
         FilmError: not DICOM, not an image, not a radiograph, several frames, too large, or truncated.
     """
-    header = _parse(path, stop_before_pixels=True)
-    _check_class(header, path)
-    _check_image(header, path)
+    header = read_film_header(path)
     _check_size(header, path, max_pixels)
     dataset = _parse(path, stop_before_pixels=False)
     if "PixelData" not in dataset:
         raise FilmError(path, "the file has an image header but no complete pixel data", _TRUNCATED)
     return dataset
+
+
+def read_film_header(path: Path) -> Dataset:
+    """The header of one single-frame radiograph, without its pixel data.
+
+    Raises:
+        FilmError: not DICOM, not an image, not a radiograph, or several frames.
+    """
+    header = _parse(path, stop_before_pixels=True)
+    _check_class(header, path)
+    _check_image(header, path)
+    return header
 
 
 def _parse(path: Path, *, stop_before_pixels: bool) -> Dataset:

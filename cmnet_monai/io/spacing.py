@@ -30,8 +30,8 @@ def film_spacing(dataset: Dataset) -> tuple[tuple[float, float], str]:
     - ``unspecified``: Pixel Spacing alone.
     - ``none``: absent, or zero, negative or malformed.
     """
-    pixel = _pair_xy(dataset.get("PixelSpacing"))
-    plane = _pair_xy(dataset.get("ImagerPixelSpacing")) or _pair_xy(dataset.get("NominalScannedPixelSpacing"))
+    pixel = pair_xy(dataset.get("PixelSpacing"))
+    plane = pair_xy(dataset.get("ImagerPixelSpacing")) or pair_xy(dataset.get("NominalScannedPixelSpacing"))
     if pixel is None:
         if plane is None:
             _warn_of_aspect_ratio(dataset)
@@ -45,8 +45,8 @@ def film_spacing(dataset: Dataset) -> tuple[tuple[float, float], str]:
     return pixel, DETECTOR if same else CALIBRATED
 
 
-def _pair_xy(value: Any) -> tuple[float, float] | None:
-    """DICOM gives (row spacing, column spacing), that is (y, x)."""
+def pair_xy(value: Any) -> tuple[float, float] | None:
+    """Two positive numbers that DICOM gives as (row, column), that is (y, x), as (x, y); None where there are none."""
     try:
         sy, sx = (float(v) for v in value)
     except (TypeError, ValueError):
@@ -63,7 +63,7 @@ def _says_calibrated(dataset: Dataset) -> bool:
 
 
 def _warn_of_aspect_ratio(dataset: Dataset) -> None:
-    ratio = _pair_xy(dataset.get("PixelAspectRatio"))
+    ratio = pair_xy(dataset.get("PixelAspectRatio"))
     if ratio is not None and not math.isclose(ratio[0], ratio[1], rel_tol=_SAME):
         warnings.warn(
             "The film has no spacing and pixels that are not square; angles and ratios on it are distorted.",
