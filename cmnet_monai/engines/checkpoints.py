@@ -104,7 +104,7 @@ class TrainingCheckpoint:
         bare(self.network).load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.lr_scheduler is not None and state["lr_scheduler"] is not None:
-            self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+            self._restore_schedule(state["lr_scheduler"])
         if self.average is not None:
             self.average.load_state_dict(state.get("average") or {})
         self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
@@ -121,6 +121,17 @@ class TrainingCheckpoint:
         logger.info("resumed %s after epoch %d (best metric %s)", file, state["epoch"], self.best_metric)
         if engine.state.max_epochs is not None and state["epoch"] >= engine.state.max_epochs:
             logger.info("all %d epochs are done; raise --max_epochs to train on", state["epoch"])
+
+    def _restore_schedule(self, state: dict[str, Any]) -> None:
+        """The schedule where it was, over the run's length as it is now: that may have changed."""
+        length = getattr(self.lr_scheduler, "t_total", None)
+        self.lr_scheduler.load_state_dict(state)
+        if length is None or length == state.get("t_total"):
+            return
+        self.lr_scheduler.t_total = length
+        schedule = self.lr_scheduler
+        for group, base, factor in zip(self.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas):
+            group["lr"] = base * factor(schedule.last_epoch)
 
     def save(self, engine: Engine) -> None:
         """Write ``last.pt``, then ``best.pt`` if the metric has risen."""

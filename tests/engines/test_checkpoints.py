@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.optimizers import WarmupCosineSchedule
 from torch import nn
 
 from cmnet_monai.engines import (
@@ -290,3 +291,21 @@ def test_weights_without_a_lumbar_channel_start_it_as_a_copy_of_the_vertebra_cha
     torch.testing.assert_close(after[:, 3], before[:, 1])
     with pytest.raises(ValueError, match=r"visible\.pt"):
         load_weights(CMNet(8), tmp_path / "visible.pt")
+
+
+@pytest.mark.parametrize(("length", "rate"), [(4, 0.5), (6, 0.75), (8, 0.853553)])
+def test_schedule_of_a_resumed_run_follows_its_new_length(tmp_path: Path, length: int, rate: float) -> None:
+    # Half a cosine from 1 to 0: after 2 of 4 epochs 0.5, of 6 cos(60 degrees) -> 0.75, of 8 cos(45 degrees) -> 0.8536.
+    def run(epochs: int, total: int) -> float:
+        network = nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+        schedule = WarmupCosineSchedule(optimizer, warmup_steps=0, t_total=total)
+        rates = []
+        engine = Engine(lambda engine, batch: rates.append(optimizer.param_groups[0]["lr"]))
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: (optimizer.step(), schedule.step()))
+        TrainingCheckpoint(tmp_path, network, optimizer, schedule).attach(engine)
+        engine.run([0], max_epochs=epochs)
+        return rates[0]
+
+    assert run(2, 4) == 1.0
+    assert run(3, length) == pytest.approx(rate, abs=1e-6)
