@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cmnet_monai.conventions import CENTRE_CHANNEL
 from cmnet_monai.transforms import CentrePrompt
-from cmnet_monai.vertebrae import find_centres
+from cmnet_monai.vertebrae import drop_crowded, find_centres
 
 LEFT_RIGHT = 2
 """The axis of (B, C, x, y) along which a film is mirrored."""
@@ -61,5 +61,5 @@ class FilmInferer(SimpleInferer):
         return logits
 
     def _prompt_from(self, centre_map: Tensor) -> Tensor:
-        points, _ = find_centres(np.asarray(centre_map), self.centre_threshold)
-        return self.prompt(points, centre_map.shape)
+        points, scores = find_centres(np.asarray(centre_map), self.centre_threshold)
+        return self.prompt(drop_crowded(points, scores), centre_map.shape)

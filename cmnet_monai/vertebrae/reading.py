@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from cmnet_monai.conventions import CENTRE_CHANNEL, LUMBAR_CHANNEL, S1_CHANNEL, VERTEBRA_CHANNEL
 from cmnet_monai.vertebrae.centres import find_centres
+from cmnet_monai.vertebrae.crowding import merge_crowded
 from cmnet_monai.vertebrae.levels import NamedBody, name_levels
 from cmnet_monai.vertebrae.parting import part_bodies
 
@@ -46,7 +47,8 @@ def read_maps(
         min_area_px: least area of a body.
     Returns:
         The bodies and their label map, (x, y). The centre map says how many bodies there are and where they part; a
-        body's own centre is the centre of mass of its region, which is what a centre is defined as.
+        body's own centre is the centre of mass of its region, which is what a centre is defined as. Regions too close
+        to be two bodies are pieces of one.
     Raises:
         ValueError: the maps do not have 2 to 4 channels.
     """
@@ -59,6 +61,7 @@ def read_maps(
         s1_xy, s1 = _largest_region(maps[S1_CHANNEL], threshold, min_area_px)
         vertebra = np.where(maps[S1_CHANNEL] > vertebra, 0, vertebra)
     regions, _, seeded = part_bodies(vertebra, points, threshold, min_area_px)
+    regions, seeded = merge_crowded(regions, seeded)
     region_scores = _region_scores(regions, vertebra, points, scores, seeded)
     lumbar = None
     if maps.shape[0] > LUMBAR_CHANNEL:

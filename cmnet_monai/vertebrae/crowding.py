@@ -1,0 +1,68 @@
+"""Centres and regions that stand too close to each other to be two vertebrae."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import relabel_sequential
+
+Array = NDArray[np.floating]
+
+LEAST_STEP = 0.5
+"""Least distance of neighbours, as a share of the usual one. A body crushed to two fifths of its height still keeps
+seven tenths of the usual distance from its neighbours."""
+
+
+def closest_pair(centres_xy: Array, least: float = LEAST_STEP) -> tuple[int, int] | None:
+    """The two neighbours along the spine that are closest, if they are too close to be two vertebrae.
+
+    Args:
+        centres_xy: (N, 2), (x, y) px.
+        least: least distance as a share of the median distance between neighbours.
+    Returns:
+        Their indices, or None; always None for fewer than three centres, which tell no usual distance.
+    """
+    if len(centres_xy) < 3:
+        return None
+    order = np.argsort(centres_xy[:, 1], kind="stable")
+    steps = np.linalg.norm(np.diff(centres_xy[order], axis=0), axis=1)
+    closest = int(np.argmin(steps))
+    if steps[closest] >= least * np.median(steps):
+        return None
+    return int(order[closest]), int(order[closest + 1])
+
+
+def drop_crowded(centres_xy: Array, scores: Array, least: float = LEAST_STEP) -> Array:
+    """Centres without the weaker of two that are too close, again and again; (M, 2) in the order given."""
+    points, weights = np.asarray(centres_xy, dtype=np.float64).reshape(-1, 2), np.asarray(scores, dtype=np.float64)
+    while (pair := closest_pair(points, least)) is not None:
+        weaker = min(pair, key=lambda index: weights[index])
+        points, weights = np.delete(points, weaker, axis=0), np.delete(weights, weaker)
+    return points
+
+
+def merge_crowded(
+    regions: NDArray[np.int32], seeded: NDArray[np.bool_], least: float = LEAST_STEP
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Regions of which two that are too close have become one, again and again: a body that was found in pieces.
+
+    Args:
+        regions: (x, y), 0 outside, 1..M inside.
+        seeded: whether a centre seeded each region, (M,).
+        least: see `closest_pair`.
+    Returns:
+        Regions 1..K, and whether a centre seeded any part of each, (K,).
+    """
+    merged, has_seed = regions.copy(), {number: bool(seed) for number, seed in enumerate(seeded, start=1)}
+    while True:
+        numbers = list(has_seed)
+        centres = np.array(ndimage.center_of_mass(merged > 0, merged, numbers), dtype=np.float64).reshape(-1, 2)
+        pair = closest_pair(centres, least)
+        if pair is None:
+            break
+        first, second = numbers[pair[0]], numbers[pair[1]]
+        merged[merged == second] = first
+        has_seed[first] = has_seed[first] or has_seed.pop(second)
+        has_seed.pop(second, None)
+    return relabel_sequential(merged)[0].astype(np.int32), np.array(list(has_seed.values()), dtype=bool)
