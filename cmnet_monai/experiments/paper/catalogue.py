@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cmnet_monai.experiments.paper.beyond import BEYOND
 from cmnet_monai.experiments.paper.definitions import Experiment
 from cmnet_monai.experiments.paper.tables import TABLES
 
-EXPERIMENTS: Mapping[str, Experiment] = {experiment.name: experiment for experiment in TABLES}
+EXPERIMENTS: Mapping[str, Experiment] = {experiment.name: experiment for experiment in (*TABLES, *BEYOND)}
 
 
 def find_experiments(names: Sequence[str] = ()) -> list[Experiment]:

@@ -36,7 +36,7 @@ class FilmSet:
         purpose: "training" or "test".
         region: "lumbar" or "thoracic".
         look: "a" or "b", whose processing; None mixes them.
-        seed: of the films; sets of different seeds share no patient.
+        seed: of the films; sets of different seeds share no patient, those of one seed and two looks have the same ones.
     """
 
     name: str
@@ -55,7 +55,7 @@ FILM_SETS: Mapping[str, FilmSet] = {
         FilmSet("train_thoracic", "training", region="thoracic", seed=41_003),
         FilmSet("test_lumbar", "test", seed=42_001),
         FilmSet("test_look_a", "test", look="a", seed=42_002),
-        FilmSet("test_look_b", "test", look="b", seed=42_003),
+        FilmSet("test_look_b", "test", look="b", seed=42_002),
         FilmSet("test_thoracic", "test", region="thoracic", seed=42_004),
     )
 }
@@ -141,11 +141,11 @@ class Variant:
         asking: how they are asked.
         group: heading that rows of one question share; figures draw each group apart.
         x: place on a figure's axis, where the rows of a group are values of one number.
-        reference: the row that others are compared with.
+        against: name of the row that this one's DSC is compared with, film by film where both have the same films.
         quick: part of the quick run.
         beds: test beds that it makes sense on.
         unavailable: why it cannot be run; the row then says so.
-        external: run by another program: "nnunet".
+        external: run by another program: "nnunet" with as short a schedule as is set, "nnunet_full" with its own.
     """
 
     name: str
@@ -154,7 +154,7 @@ class Variant:
     asking: Asking = field(default_factory=Asking)
     group: str = ""
     x: float | None = None
-    reference: bool = False
+    against: str = ""
     quick: bool = True
     beds: tuple[str, ...] = BEDS
     unavailable: str = ""
@@ -244,7 +244,10 @@ QUICK = Scale(
 
 METRICS: Mapping[str, tuple[str, str]] = {
     "dice": ("DSC", "Dice of the foreground, 2 TP / (2 TP + FP + FN), of each film at its own size; mean over films"),
-    "dice_classes": ("DSC, classes", "mean of the foreground's and the background's Dice of each film; mean over films"),
+    "dice_classes": (
+        "DSC, classes",
+        "mean of the foreground's and the background's Dice of each film; mean over films",
+    ),
     "dice_pooled": ("DSC, pooled", "Dice of the foreground from the counts of all films together"),
     "accuracy": ("accuracy", "(TP + TN) / all pixels of each film; mean over films"),
     "precision": ("precision", "TP / (TP + FP) of each film, 0 where nothing is found; mean over films"),
@@ -258,9 +261,18 @@ METRICS: Mapping[str, tuple[str, str]] = {
         "Dice of each true body with the part of the mask that lies nearer to it than to any other true body; mean over "
         "the film's bodies, then over films",
     ),
-    "centres_missed": ("missed centres", "true centres of a film without a centre within 20 pixels of the grid; mean over films"),
-    "centres_false": ("false centres", "centres found without a true one within 20 pixels of the grid; mean over films"),
-    "centre_error_px": ("centre error", "distance of matched centres, pixels of the grid; mean over a film, then over films"),
+    "centres_missed": (
+        "missed centres",
+        "true centres of a film without a centre within 20 pixels of the grid; mean over films",
+    ),
+    "centres_false": (
+        "false centres",
+        "centres found without a true one within 20 pixels of the grid; mean over films",
+    ),
+    "centre_error_px": (
+        "centre error",
+        "distance of matched centres, pixels of the grid; mean over a film, then over films",
+    ),
     "seconds": ("s a film", "seconds from the film's file to its probability map, on the machine of the row"),
 }
 """Column heading and definition of every number in the tables."""

@@ -83,8 +83,10 @@ class MeasureRun:
         """Hash of weights, films and the way of asking."""
         weights = [run.identity() for run in self.trainings]
         real = self.bench.bed == REAL
-        films = [self.bench.fold_hash(k) for k in range(self.bench.folds)] if real else self.bench.set_spec(
-            self.asking.films
+        films = (
+            [self.bench.fold_hash(k) for k in range(self.bench.folds)]
+            if real
+            else self.bench.set_spec(self.asking.films)
         )
         return identity_of(weights, films, as_plain(self.asking))
 
@@ -190,5 +192,3 @@ def _film_names(items: Sequence[Mapping[str, Any]], bed: str) -> list[str]:
     from cmnet_monai.io import output_names
 
     return output_names([str(item["image"]) for item in items], anonymous=bed == REAL)
-
-

@@ -22,7 +22,8 @@ from cmnet_monai.experiments.paper.records import data_hash, identity_of, proven
 
 DATASET = "Dataset042_Lumbar"
 TRAINER_SETTING = "nnunet.trainer"
-"""Setting that names nnU-Net's trainer, such as nnUNetTrainer_20epochs; its own schedule by default."""
+"""Setting that names the trainer of the short schedule: choose one that takes about as long as CM-Net's training."""
+SHORT, FULL = "nnUNetTrainer_20epochs", "nnUNetTrainer"
 COMMANDS = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict")
 
 
@@ -89,17 +90,19 @@ class NnunetRun:
         training: whose films.
         asking: which test films.
         seed: noted only; nnU-Net draws its own.
+        full: nnU-Net's own schedule of 1,000 epochs.
     """
 
     bench: Bench
     training: Training
     asking: Asking
     seed: int
+    full: bool = False
 
     @property
     def trainer(self) -> str:
         """nnU-Net's trainer class."""
-        return str(self.bench.settings.get(TRAINER_SETTING, "nnUNetTrainer"))
+        return FULL if self.full else str(self.bench.settings.get(TRAINER_SETTING, SHORT))
 
     @property
     def title(self) -> str:
@@ -112,8 +115,12 @@ class NnunetRun:
             return "only on the synthetic test bed"
         if self.bench.scale.name == "quick":
             return "not part of the quick run; the conversion of films has its own test"
+        if self.full and not torch.cuda.is_available():
+            return "its own schedule of 1,000 epochs needs a GPU"
         missing = [name for name in COMMANDS if shutil.which(name) is None]
-        return f"{missing[0]} is not on the PATH; install nnunetv2 in an environment of its own and put it there" if missing else ""
+        if not missing:
+            return ""
+        return f"{missing[0]} is not on the PATH; install nnunetv2 in an environment of its own and put it there"
 
     @property
     def folder(self) -> Path:

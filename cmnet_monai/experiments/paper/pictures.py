@@ -14,9 +14,7 @@ MISSED, FALSE, RIGHT = (34, 211, 238), (255, 90, 60), (120, 220, 120)
 """Colours of true pixels outside the mask, of the mask outside the truth, and of both together."""
 
 
-def save_picture(
-    path: Path, image: Tensor, probabilities: Tensor, truth: NDArray[np.bool_]
-) -> None:
+def save_picture(path: Path, image: Tensor, probabilities: Tensor, truth: NDArray[np.bool_]) -> None:
     """A film on the network's grid with what its mask has right, what it missed and what is false, as PNG.
 
     Args:

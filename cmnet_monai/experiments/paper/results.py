@@ -45,7 +45,7 @@ def _row(variant: Variant, bench: Bench, seed: int) -> tuple[dict[str, Any], lis
         return {**head, "status": NOT_RUN, "reason": variant.unavailable}, []
     record: dict[str, Any] | None
     if variant.external:
-        run = NnunetRun(bench, variant.training, variant.asking, seed)
+        run = NnunetRun(bench, variant.training, variant.asking, seed, variant.external == "nnunet_full")
         record, reason = run.record(), run.why_not()
         if record is None and reason:
             return {**head, "status": NOT_RUN, "reason": reason}, []

@@ -62,7 +62,7 @@ def _steps_of_variant(variant: Variant, bench: Bench, seed: int) -> list[Step]:
     sets = [*variant.training.film_sets, *([variant.asking.films] if bench.bed != REAL else [])]
     made = [_film_step(bench, name) for name in sets]
     if variant.external:
-        return [*made, *_external_steps(NnunetRun(bench, variant.training, variant.asking, seed))]
+        return [*made, *_external_steps(variant, bench, seed)]
     costs = [_cost_step(bench, Training(films=variant.training.films))] if variant.training.same_time else []
     costs += [_cost_step(bench, variant.training)] if variant.training.same_time else []
     measure = MeasureRun(bench, variant.training, variant.asking, seed)
@@ -129,7 +129,8 @@ def _measure_step(run: MeasureRun) -> Step:
     return Step(run.title, "measure", films, key, lambda: run.record() is not None, lambda: run.run())
 
 
-def _external_steps(run: NnunetRun) -> list[Step]:
+def _external_steps(variant: Variant, bench: Bench, seed: int) -> list[Step]:
+    run = NnunetRun(bench, variant.training, variant.asking, seed, variant.external == "nnunet_full")
     if run.why_not():
         return []
     return [Step(run.title, "nnunet", 1, ("nnunet", run.trainer), lambda: run.record() is not None, lambda: run.run())]
@@ -171,5 +172,3 @@ def spoken(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-

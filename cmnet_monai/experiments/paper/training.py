@@ -78,9 +78,7 @@ class TrainingRun:
 
     def identity(self) -> str:
         """Hash of configs, settings, films and what came before."""
-        configs = [
-            {k: v for k, v in (read_json(path) or {}).items() if k != "_help_"} for path in self.configs
-        ]
+        configs = [{k: v for k, v in (read_json(path) or {}).items() if k != "_help_"} for path in self.configs]
         free = ("device", "num_workers")
         settings = {k: v for k, v in self.settings().items() if k not in free}
         films = {name: self.bench.set_spec(name) for name in self.training.film_sets}
