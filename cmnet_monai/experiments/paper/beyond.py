@@ -85,7 +85,7 @@ ABLATIONS = Experiment(
     (
         Variant(DEFAULT, "default: sigma 4, 0.5 + 0.5 with BCE, width 16, 288 x 384, left-right flips"),
         _changed("sigma_2", "2", SIGMA, 2.0, heatmap_sigma=2.0),
-        _changed("sigma_3", "3", SIGMA, 3.0, quick=True, heatmap_sigma=3.0),
+        _changed("sigma_3", "3", SIGMA, 3.0, heatmap_sigma=3.0),
         _changed("sigma_6", "6", SIGMA, 6.0, heatmap_sigma=6.0),
         _changed("sigma_8", "8", SIGMA, 8.0, heatmap_sigma=8.0),
         _changed("loss_seg", "0.25 centre + 0.75 segmentation", LOSS, w_centre=0.25, w_seg=0.75),
@@ -117,7 +117,7 @@ ABLATIONS = Experiment(
         ),
         _changed("no_flips", "none", FLIPS, flip_axes=()),
         _changed(
-            "all_flips", "left-right and up-down, as the paper's word may mean", FLIPS, quick=True, flip_axes=(0, 1)
+            "all_flips", "left-right and up-down, as the paper's word may mean", FLIPS, flip_axes=(0, 1)
         ),
         _films(0.05),
         _films(0.2),
