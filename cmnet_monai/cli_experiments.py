@@ -95,7 +95,9 @@ def run(
     except (OSError, ValueError, RuntimeError) as error:
         fail(error)
     if not dry_run:
-        typer.echo(f"results: {folder / 'results'}; now: cmnet-monai experiments report --work {work}{' --quick' * quick}")
+        typer.echo(
+            f"results: {folder / 'results'}; now: cmnet-monai experiments report --work {work}{' --quick' * quick}"
+        )
 
 
 @app.command("report")
@@ -104,6 +106,7 @@ def report(
     work: Work = WORK,
     output: Annotated[Optional[Path], typer.Option("--output", "-o", help="Folder for the pages.")] = None,  # noqa: UP045
     quick: Quick = False,
+    real_films: Annotated[bool, typer.Option("--real-films", help="Show masks on real films too.")] = False,
 ) -> None:
     """Write report.html (one page, pictures inside) and report.md from the results on disk alone."""
     quiet()
@@ -111,7 +114,7 @@ def report(
     from cmnet_monai.experiments.paper.report import report as write
 
     try:
-        pages = write(_folder(work, quick), output, find_experiments(names or ()))
+        pages = write(_folder(work, quick), output, find_experiments(names or ()), real_films)
     except (OSError, ValueError) as error:
         fail(error)
     for page in pages:

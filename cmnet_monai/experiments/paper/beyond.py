@@ -31,12 +31,12 @@ def _changed(
 
 
 def _grid(width: int, height: int) -> Variant:
-    """A grid, its sigma in proportion."""
+    """A grid, its sigma in proportion; the films of a large one are not kept in memory."""
     sigma = round(4.0 * width / 288, 3)
     title = f"{width} x {height}"
-    return _changed(
-        f"grid_{width}", title, "Grid (x, y)", float(width), spatial_size=(width, height), heatmap_sigma=sigma
-    )
+    cache = {"cache_rate": 0.0} if width > 400 else {}
+    changes = {"spatial_size": (width, height), "heatmap_sigma": sigma, **cache}
+    return _changed(f"grid_{width}", title, "Grid (x, y)", float(width), **changes)
 
 
 def _real_films(count: int) -> Variant:
@@ -116,9 +116,7 @@ ABLATIONS = Experiment(
             against=DEFAULT,
         ),
         _changed("no_flips", "none", FLIPS, flip_axes=()),
-        _changed(
-            "all_flips", "left-right and up-down, as the paper's word may mean", FLIPS, flip_axes=(0, 1)
-        ),
+        _changed("all_flips", "left-right and up-down, as the paper's word may mean", FLIPS, flip_axes=(0, 1)),
         _films(0.05),
         _films(0.2),
         _films(0.5),

@@ -226,8 +226,8 @@ class Scale:
 FULL = Scale("full", 1200, 24, TEST_PATIENTS, 640, {"epoch_length": 400, "max_epochs": 12}, (0, 1, 2))
 QUICK = Scale(
     "quick",
-    6,
-    2,
+    4,
+    1,
     4,
     128,
     {
@@ -235,8 +235,8 @@ QUICK = Scale(
         "base_channels": 8,
         "heatmap_sigma": 2.0,
         "batch_size": 2,
-        "epoch_length": 6,
-        "max_epochs": 2,
+        "epoch_length": 4,
+        "max_epochs": 3,
         "learning_rate": 0.01,
         "ema_decay": 0.0,
         "elastic_px": 0.0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,10 +105,11 @@ class MeasureRun:
         films: list[dict[str, Any]] = []
         curve = np.zeros((2, THRESHOLDS), dtype=np.int64)
         parts = self.parts
-        names = _film_names([item for _, items in parts for item in items], self.bench.bed)
+        everything = [item for _, items in parts for item in items]
+        names, pictured = _film_names(everything, self.bench.bed), _pictured(everything)
         for run, items in parts:
             some = names[len(films) : len(films) + len(items)]
-            measured, counts = self._ask(run, items, some, first=len(films))
+            measured, counts = self._ask(run, items, some, len(films), pictured)
             films += measured
             curve += counts
         record = {
@@ -117,7 +118,7 @@ class MeasureRun:
             "curve": {"tp": curve[0].tolist(), "fp": curve[1].tolist()},
             "seconds": round(time.monotonic() - start, 1),
             "training_seconds": self._training_seconds(),
-            "test_hash": self._test_hash([item for _, items in parts for item in items]),
+            "test_hash": self._test_hash(everything),
             "training_hash": sorted({h for run, _ in parts for h in self._hashes(run)}),
             **provenance(),
         }
@@ -131,11 +132,16 @@ class MeasureRun:
         return data_hash(items) if self.bench.bed == REAL else self.bench.set_hash(self.asking.films)
 
     def _training_seconds(self) -> float:
-        runs = [*self.trainings, *{run.before for run in self.trainings if run.before is not None}]
-        return float(sum((run.record() or {}).get("seconds", 0.0) for run in runs))
+        runs = {run.folder: run for one in self.trainings for run in (one, one.before) if run is not None}
+        return float(sum((run.record() or {}).get("seconds", 0.0) for run in runs.values()))
 
     def _ask(
-        self, run: TrainingRun, items: Sequence[dict[str, Any]], names: Sequence[str], first: int
+        self,
+        run: TrainingRun,
+        items: Sequence[dict[str, Any]],
+        names: Sequence[str],
+        first: int,
+        pictured: Collection[int],
     ) -> tuple[list[dict[str, Any]], np.ndarray]:
         prepare = FilmPreparation(run.resolved("spatial_size"), self.asking)
         device = torch.device(self.bench.device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -162,8 +168,8 @@ class MeasureRun:
             row |= {"body_dice": float(np.mean(scores)) if scores else float("nan"), "seconds": seconds}
             rows.append(row)
             curve += curve_counts(found, truth)
-            if number < PICTURES:
-                save_picture(self.file.with_suffix("") / f"{number:02d}.png", data["image"], grid_map, truth)
+            if number in pictured:
+                save_picture(self.file.with_suffix("") / f"{number:03d}.png", data["image"], grid_map, truth)
         return rows, curve
 
     def _network(
@@ -185,6 +191,13 @@ class MeasureRun:
 
         items = self.bench.training_items(run.training_on_synthetic)["training"][:REFERENCE_FILMS]
         return fourier_to_training_look(prepare(item)["image"] for item in items)
+
+
+def _pictured(items: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Numbers of the films whose masks are kept: the first of each kind, then the first ones of all."""
+    kinds = [item.get("kind") for item in items]
+    first = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
+    return set(list(dict.fromkeys([*first, *range(len(items))]))[:PICTURES])
 
 
 def _film_names(items: Sequence[Mapping[str, Any]], bed: str) -> list[str]:

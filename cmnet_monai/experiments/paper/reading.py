@@ -98,6 +98,4 @@ def unpaired_difference(first: Sequence[float], second: Sequence[float], seed: i
 def read_results(experiment: Experiment, work: Path, bed: str) -> Results:
     """Results of an experiment on a test bed; empty where it was not run."""
     content = read_json(results_folder(work, bed) / f"{experiment.name}.json") or {}
-    return Results(
-        experiment, bed, content.get("scale", ""), content.get("rows", []), content.get("films", []), work
-    )
+    return Results(experiment, bed, content.get("scale", ""), content.get("rows", []), content.get("films", []), work)

@@ -14,29 +14,38 @@ from cmnet_monai.experiments.paper.sections import section
 TITLE = "The paper's experiments"
 
 
-def report(work: Path, folder: Path | None = None, experiments: Iterable[Experiment] | None = None) -> list[Path]:
+def report(
+    work: Path,
+    folder: Path | None = None,
+    experiments: Iterable[Experiment] | None = None,
+    real_films: bool = False,
+) -> list[Path]:
     """Write ``report.html`` (one page, pictures inside) and ``report.md`` (pictures in ``figures``).
 
     Args:
         work: folder of the runs; only ``results`` below it is read, and the pictures it names.
         folder: where the pages go; the work folder by default.
         experiments: which; all by default.
+        real_films: show masks on real films too. Keep such a report to yourself.
     Returns:
         The two pages.
     """
     chosen = list(EXPERIMENTS.values() if experiments is None else experiments)
-    return write_report(work if folder is None else folder, TITLE, report_blocks(work, chosen))
+    return write_report(work if folder is None else folder, TITLE, report_blocks(work, chosen, real_films))
 
 
-def report_blocks(work: Path, experiments: Iterable[Experiment]) -> list[Block]:
+def report_blocks(work: Path, experiments: Iterable[Experiment], real_films: bool = False) -> list[Block]:
     """Everything that the report says."""
     chosen = list(experiments)
     blocks: list[Block] = [Heading(TITLE, 1), *_introduction(), *_overview(chosen), *_definitions()]
     for experiment in chosen:
         blocks += [Heading(f"{experiment.name}: {experiment.title}"), Text(f"Answers {experiment.answers}.")]
-        blocks += [Text(experiment.question), Code(f"cmnet-monai experiments run {experiment.name} --work runs/experiments")]
+        blocks += [
+            Text(experiment.question),
+            Code(f"cmnet-monai experiments run {experiment.name} --work runs/experiments"),
+        ]
         for bed in experiment.beds:
-            blocks += section(read_results(experiment, work, bed))
+            blocks += section(read_results(experiment, work, bed), real_films)
         blocks += [Heading("What differs from the paper", 3), Items(experiment.differs)]
     return blocks
 
@@ -89,5 +98,3 @@ def _definitions() -> list[Block]:
             "says so. The paper's precision and recall do not agree with its DSC under one definition, hence three of them."
         ),
     ]
-
-

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from cmnet_monai.experiments.paper.bench import Bench
 from cmnet_monai.experiments.paper.definitions import REAL, Experiment
 from cmnet_monai.experiments.paper.results import write_results
-from cmnet_monai.experiments.paper.steps import Clock, spoken, steps_of
+from cmnet_monai.experiments.paper.steps import Clock, Step, spoken, steps_of
+
+SECONDS_BETWEEN_RESULTS = 60.0
 
 
 def run_experiments(
@@ -18,7 +20,8 @@ def run_experiments(
     say: Callable[[str], None] = print,
     dry_run: bool = False,
 ) -> None:
-    """Do what has not been done yet; results are renewed after each measurement, so a killed run loses one step.
+    """Do what has not been done yet. Every step leaves a file when it ends, so a killed run loses one step; a training goes
+    on from its last epoch. Results are renewed once a minute, and at the end.
 
     Args:
         experiments: which.
@@ -43,6 +46,15 @@ def run_experiments(
             say(f"[{number}/{len(steps)}] {step.title} (about {spoken(clock.estimate(step))})")
         say(f"in all about {spoken(total)}, less what was done before")
         return
+    try:
+        _do(steps, clock, say, lambda: write_results(chosen, bench, seeds))
+    finally:
+        write_results(chosen, bench, seeds)
+
+
+def _do(steps: Sequence[Step], clock: Clock, say: Callable[[str], None], renew: Callable[[], None]) -> None:
+    """Do the steps one by one; `renew` the results between them, from time to time."""
+    renewed = time.monotonic()
     for number, step in enumerate(steps, start=1):
         if step.done():
             say(f"[{number}/{len(steps)}] {step.title} (done before)")
@@ -52,6 +64,6 @@ def run_experiments(
         start = time.monotonic()
         step.run()
         clock.note(step, time.monotonic() - start)
-        if step.kind in ("measure", "nnunet", "costs"):
-            write_results(chosen, bench, seeds)
-    write_results(chosen, bench, seeds)
+        if step.kind in ("measure", "nnunet") and time.monotonic() - renewed > SECONDS_BETWEEN_RESULTS:
+            renew()
+            renewed = time.monotonic()

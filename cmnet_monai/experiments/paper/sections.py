@@ -22,11 +22,13 @@ NOTHING = "–"
 PLACES = {"seconds": 2, "centre_error_px": 1, "centres_missed": 2, "centres_false": 2}
 
 
-def section(results: Results) -> list[Block]:
-    """Blocks of an experiment on a test bed."""
+def section(results: Results, real_films: bool = False) -> list[Block]:
+    """Blocks of an experiment on a test bed; ``real_films``: pictures of real films too."""
     blocks: list[Block] = [Heading(BED_TITLES[results.bed], 3)]
     if results.scale == "quick":
-        blocks.append(Text("**These are numbers of the quick run**: tiny settings that only show that everything runs."))
+        blocks.append(
+            Text("**These are numbers of the quick run**: tiny settings that only show that everything runs.")
+        )
     blocks += [_table(results), *_published(results)]
     if results.experiment.statistics:
         blocks += _statistics(results)
@@ -34,7 +36,7 @@ def section(results: Results) -> list[Block]:
         blocks.append(_costs(results))
     if results.experiment.strata and results.bed != REAL:
         blocks += strata_table(results)
-    blocks += list(_figures(results))
+    blocks += list(_figures(results, real_films))
     return [*blocks, *_origin(results)]
 
 
@@ -169,7 +171,7 @@ def _costs(results: Results) -> Table:
     return Table(["network", *(title for title, _, _ in COSTS.values())], rows)
 
 
-def _figures(results: Results) -> Iterator[Block]:
+def _figures(results: Results, real_films: bool) -> Iterator[Block]:
     name, bed = results.experiment.name, results.bed
     done = [variant for variant in results.variants if results.rows_of(variant.name)]
     if not done:
@@ -179,12 +181,16 @@ def _figures(results: Results) -> Iterator[Block]:
         counts = {v.title: pooled for v in done if (pooled := _pooled(results, v)) is not None}
         caption = "Precision and recall of all pixels of all films and seeds, with the areas below."
         yield Figure(f"{stem}_curves.png", figures.precision_recall(counts), caption)
-    if results.experiment.masks and (pictures := _pictures(results, done)):
+    shown = bed != REAL or real_films
+    if results.experiment.masks and shown and (pictures := _pictures(results, done)):
         caption = "The same films: right (green), missed (cyan), false (red)."
         yield Figure(f"{stem}_masks.png", figures.side_by_side(pictures), caption)
     rows = [(variant.title, results.interval(variant.name, "dice")) for variant in done]
-    reference = next((results.interval(v.against, "dice").mean for v in done if v.against), None)
-    caption = "Mean DSC and its 95 % interval over films; the dashed line is the row compared with."
+    others = {variant.against for variant in done if variant.against}
+    reference = results.interval(others.pop(), "dice").mean if len(others) == 1 else None
+    caption = "Mean DSC and its 95 % interval over films" + (
+        "." if reference is None else "; dashed: the row compared with."
+    )
     yield Figure(f"{stem}_dice.png", figures.intervals(rows, "DSC", reference), caption)
     series = _series(results, done)
     for number, (group, points) in enumerate(series.items(), start=1):
@@ -217,7 +223,9 @@ def _series(results: Results, done: Sequence[Variant]) -> dict[str, dict[str, li
     groups: dict[str, dict[str, list[tuple[float, Interval]]]] = {}
     for variant in done:
         if variant.x is not None:
-            axis, _, line = variant.group.rpartition(", ") if results.experiment.name == "centre_noise" else ("", "", "")
+            axis, _, line = (
+                variant.group.rpartition(", ") if results.experiment.name == "centre_noise" else ("", "", "")
+            )
             axis, line = (axis, line) if axis else (variant.group, "DSC")
             point = (variant.x, results.interval(variant.name, "dice"))
             groups.setdefault(axis, {}).setdefault(line, []).append(point)

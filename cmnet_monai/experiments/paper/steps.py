@@ -101,13 +101,11 @@ def _drop(value: Any) -> None:
 
 def _train_step(run: TrainingRun) -> Step:
     kind = f"train {run.training.network}"
-    drawn = 400 * 12 if run.bench.scale.name != "quick" else 4
     settings = run.bench.settings_of("pretrain" if run.fold is None else "finetune")
     own = dict(run.training.settings)
-    if "epoch_length" in settings and "max_epochs" in settings:
-        drawn = int(settings["epoch_length"]) * int(own.get("max_epochs", settings["max_epochs"]))
-    elif run.fold is not None:
-        drawn = 110 * 10
+    default = (400, 12) if run.fold is None else (110, 10)  # of finetune.json
+    length = int(settings.get("epoch_length", default[0]))
+    drawn = length * int(own.get("max_epochs", settings.get("max_epochs", default[1])))
     weight = (int(own.get("base_channels", 16)) / 16) ** 2 * _area(own.get("spatial_size"))
     return Step(
         run.title,
