@@ -109,8 +109,8 @@ def make_baseline(
     """A baseline of about CM-Net's size, ready for the bundle's training.
 
     Args:
-        name: "unet" (MONAI's BasicUNet, five levels, instance norm, 32 to 512 channels at base 16), "unet_batch_norm" (the
-            same with batch norm), "modified_unet", "dynunet" (nnU-Net's architecture, six levels), "segresnet" or
+        name: "unet" (MONAI's BasicUNet, five levels, instance norm, 32 to 512 channels at base 16), "unet_batch_norm"
+            (the same with batch norm), "modified_unet", "dynunet" (nnU-Net's architecture, six levels), "segresnet" or
             "swin_unetr".
         out_channels: segmentation channels: 1 with the label protocol "lumbar".
         base_channels: width, in the measure of CM-Net's ``base_channels``; the default nets have 6 to 21 million

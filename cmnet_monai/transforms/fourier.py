@@ -6,7 +6,6 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.config.type_definitions import NdarrayOrTensor
@@ -36,11 +35,12 @@ def mean_amplitude(films: Iterable[NdarrayOrTensor]) -> torch.Tensor:
 
 
 class FourierAmplitudeMix(Transform):
-    """Mix the amplitude of a film's lowest frequencies with that of other films; its phases stay (Yang and Soatto, 2020).
+    """Mix a film's lowest amplitudes with those of other films; its phases stay (Yang and Soatto, 2020).
 
     The lowest frequencies of a film hold its broad contrast, which differs between manufacturers, while the phases hold
-    where things are. Amplitudes of frequencies up to ``band`` cycles a pixel along both axes become ``(1 - weight) own +
-    weight reference``. Values are kept within 0 to 1, and rows and columns that hold nothing but 0 (padding) stay 0.
+    where things are. Amplitudes of frequencies up to ``band`` cycles a pixel along both axes become
+    ``(1 - weight) own + weight reference``. Values are kept within 0 to 1, and rows and columns that hold nothing but 0
+    (padding) stay 0.
 
     Args:
         band: highest frequency, in cycles a pixel, 0 (the mean alone) to 0.5.

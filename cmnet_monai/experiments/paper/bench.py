@@ -129,7 +129,7 @@ class Bench:
         write_datalist(file, self.training_items(training))
 
     def write_fold_films(self, training: Training, fold: int, folder: Path) -> None:
-        """``real.json``, a fold's training films, and ``synthetic.json``, synthetic films for it, with validation films."""
+        """A fold's ``real.json``, its training films, and ``synthetic.json``, synthetic ones, with validation films."""
         real = self.fold_items(fold, "training") + self.fold_items(fold, "validation")
         write_datalist(folder / "real.json", {"training": _first(real, training.real_films)})
         synthetic = self.training_items(training)

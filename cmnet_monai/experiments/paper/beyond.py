@@ -34,8 +34,8 @@ def _grid(width: int, height: int) -> Variant:
     """A grid, its sigma in proportion; the films of a large one are not kept in memory."""
     sigma = round(4.0 * width / 288, 3)
     title = f"{width} x {height}"
-    cache = {"cache_rate": 0.0} if width > 400 else {}
-    changes = {"spatial_size": (width, height), "heatmap_sigma": sigma, **cache}
+    changes: dict[str, Any] = {"spatial_size": (width, height), "heatmap_sigma": sigma}
+    changes |= {"cache_rate": 0.0} if width > 400 else {}
     return _changed(f"grid_{width}", title, "Grid (x, y)", float(width), **changes)
 
 
@@ -128,8 +128,8 @@ ABLATIONS = Experiment(
             "corner points as a further target",
             group="Corner points",
             against=DEFAULT,
-            unavailable="needs a heatmap channel of corners: targets, flips that swap corners, and a head of their own, which "
-            "the label protocols do not have",
+            unavailable="needs a heatmap channel of corners: targets, flips that swap corners, and a head of "
+            "their own, which the label protocols do not have",
         ),
     ),
     ("dice", "body_dice", "average_precision", "centres_missed", "centre_error_px"),
@@ -177,7 +177,8 @@ CENTRE_NOISE = Experiment(
     ("dice", "body_dice", "precision", "recall"),
     beds=BEDS,
     differs=(
-        "Noise is Gaussian along each axis; missed centres are left out at random, false ones lie anywhere on the grid.",
+        "Noise is Gaussian along each axis; missed centres are left out at random, false ones lie anywhere on "
+        "the grid.",
     ),
 )
 
@@ -219,8 +220,8 @@ RIVALS = Experiment(
     ("dice", "body_dice", "precision", "recall", "average_precision", "seconds"),
     beds=BEDS,
     differs=(
-        "Each network has as many epochs as fit into the time of CM-Net's training, in the ratio of the seconds of their "
-        "training steps on this machine. nnU-Net chooses its own preprocessing, augmentation and schedule.",
+        "Each network has as many epochs as fit into the time of CM-Net's training, in the ratio of the seconds "
+        "of their training steps on this machine. nnU-Net chooses its own preprocessing, augmentation and schedule.",
     ),
     costs=True,
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmnet_monai.experiments.paper.definitions import CMNET, Training
+from cmnet_monai.experiments.paper.definitions import Training
 from cmnet_monai.experiments.paper.records import identity_of, provenance, read_json, write_json
 
 if TYPE_CHECKING:

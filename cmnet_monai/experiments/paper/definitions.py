@@ -21,7 +21,7 @@ GUIDES = (NO_GUIDE, OWN_CENTRES, TRUE_CENTRES)
 
 BATCH_STATISTICS, FOURIER = "batch statistics", "fourier"
 REMEDIES = ("", BATCH_STATISTICS, FOURIER)
-"""What is done to weights or films at the time of use, without labels, against a film look that training did not have."""
+"""What is done to weights or films, at the time of use and without labels, about a look that training did not have."""
 
 LUMBAR_BODIES, ALL_BODIES = "lumbar", "bodies"
 """What is true on a test film: L1-L5, or every thoracic and lumbar body."""
@@ -36,7 +36,7 @@ class FilmSet:
         purpose: "training" or "test".
         region: "lumbar" or "thoracic".
         look: "a" or "b", whose processing; None mixes them.
-        seed: of the films; sets of different seeds share no patient, those of one seed and two looks have the same ones.
+        seed: of the films; sets of different seeds share no patient, those of one seed show the same ones.
     """
 
     name: str
@@ -72,9 +72,11 @@ class Training:
         settings: further settings of the bundle's train.json, as (name, value) pairs.
         overlays: further configs of the bundle, after train.json, pretrain.json and that of the baseline.
         share: share of the training films that are used, from the first on.
-        real_films: test bed "real": real films of a fold that fine-tuning sees; None takes all, 0 leaves fine-tuning out.
+        real_films: test bed "real": real films of a fold that fine-tuning sees; None takes all, 0 means
+            no fine-tuning.
         real_share: test bed "real": share of real films in an epoch of fine-tuning; None leaves the bundle's.
-        unlabelled: a training set whose films, without their outlines, show another look; for the overlay "look_mixing".
+        unlabelled: a training set whose films, without their outlines, show another look; for the overlay
+            "look_mixing".
         same_time: as many epochs as fit into the time that CM-Net's training takes, measured on this machine.
     """
 
@@ -256,12 +258,13 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "recall": ("recall", "TP / (TP + FN) of each film; mean over films"),
     "average_precision": (
         "AUPRC",
-        "area under the precision-recall curve of each film's pixels, as a sum of rectangles over 200 thresholds; mean over films",
+        "area under the precision-recall curve of each film's pixels, as a sum of rectangles over 200 "
+        "thresholds; mean over films",
     ),
     "body_dice": (
         "DSC of bodies",
-        "Dice of each true body with the part of the mask that lies nearer to it than to any other true body; mean over "
-        "the film's bodies, then over films",
+        "Dice of each true body with the part of the mask that lies nearer to it than to any other true body; "
+        "mean over the film's bodies, then over films",
     ),
     "centres_missed": (
         "missed centres",

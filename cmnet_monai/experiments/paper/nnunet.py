@@ -32,8 +32,8 @@ def write_nnunet_dataset(
 ) -> Path:
     """Write films and L1-L5 masks the way nnU-Net v2 reads them, as PNG.
 
-    Films are the reader's pixels (bone bright) as 16 bits, unchanged but for an offset that makes them start at 0; films
-    of more than 16 bits or of fractions are scaled into 16 bits. Axes are those of pictures: rows, columns.
+    Films are the reader's pixels (bone bright) as 16 bits, unchanged but for an offset that makes them start at 0;
+    films of more than 16 bits or of fractions are scaled into 16 bits. Axes are those of pictures: rows, columns.
 
     Args:
         training: datalist items with ``image`` and ``label``.

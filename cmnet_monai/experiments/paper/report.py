@@ -60,24 +60,26 @@ def _introduction() -> list[Block]:
         "cmnet-monai experiments report --work runs/experiments",
     ]
     texts = [
-        f"Synthetic: {TEST_PATIENTS} films of as many patients that no training has seen, made by the command with a fixed "
-        "seed.",
-        "Real: a folder of `fold_0.json` ..., given by `--real`. Weights trained on synthetic films are fine-tuned for each "
-        "fold, and every film is measured by the weights of the fold that left it out.",
+        f"Synthetic: {TEST_PATIENTS} films of as many patients that no training has seen, made by the command "
+        "with a fixed seed.",
+        "Real: a folder of `fold_0.json` ..., given by `--real`. Weights trained on synthetic films are "
+        "fine-tuned for each fold, and every film is measured by the weights of the fold that left it out.",
     ]
     return [
         Text(
-            "Written by `cmnet-monai experiments report` from the files in `results`: what was not run says so. A run goes "
-            "on where it was broken off; equal trainings are run once for all experiments. `--quick` runs the whole chain on "
-            "tiny settings within three minutes, to show that it works; its numbers mean nothing."
+            "Written by `cmnet-monai experiments report` from the files in `results`: what was not run says so. "
+            "A run goes on where it was broken off; equal trainings are run once for all experiments. `--quick` "
+            "runs the whole chain on tiny settings within three minutes, to show that it works; its numbers mean "
+            "nothing."
         ),
         Code("\n".join(commands)),
         Text("Test beds:"),
         Items(texts),
         Text(
-            "`results/<bed>/<experiment>.csv` and `.json` hold one row for each variant and seed, with commit, versions, "
-            "hardware, seconds, and the SHA-256 of the contents of films and label maps; `<experiment>_films.csv` every film. "
-            "Brackets are 95 % bootstrap intervals over films; a film's value is the mean over seeds."
+            "`results/<bed>/<experiment>.csv` and `.json` hold one row for each variant and seed, with commit, "
+            "versions, hardware, seconds, and the SHA-256 of the contents of films and label maps; "
+            "`<experiment>_films.csv` every film. Brackets are 95 % bootstrap intervals over films; a film's "
+            "value is the mean over seeds."
         ),
     ]
 
@@ -93,8 +95,9 @@ def _definitions() -> list[Block]:
         Heading("Definitions"),
         Table(["number", "definition"], rows),
         Text(
-            "The mask is every pixel with a vertebra probability of 0.5 or more, brought back to the film's own size, except "
-            "where a row says that L1-L5 are chosen by name. Positive is L1-L5, or every thoracic and lumbar body where a row "
-            "says so. The paper's precision and recall do not agree with its DSC under one definition, hence three of them."
+            "The mask is every pixel with a vertebra probability of 0.5 or more, brought back to the film's own "
+            "size, except where a row says that L1-L5 are chosen by name. Positive is L1-L5, or every thoracic "
+            "and lumbar body where a row says so. The paper's precision and recall do not agree with its DSC under one "
+            "definition, hence three of them."
         ),
     ]

@@ -20,8 +20,10 @@ def run_experiments(
     say: Callable[[str], None] = print,
     dry_run: bool = False,
 ) -> None:
-    """Do what has not been done yet. Every step leaves a file when it ends, so a killed run loses one step; a training goes
-    on from its last epoch. Results are renewed once a minute, and at the end.
+    """Do what has not been done yet.
+
+    Every step leaves a file when it ends, so a killed run loses one step, and a training goes on from its last epoch.
+    Results are renewed once a minute, and at the end.
 
     Args:
         experiments: which.

@@ -18,7 +18,7 @@ from cmnet_monai.experiments.paper.strata import strata_table
 from cmnet_monai.metrics import Interval, compare
 
 BED_TITLES = {"synthetic": "Synthetic films of unseen patients", REAL: "Real films, out of fold"}
-NOTHING = "–"
+NOTHING = "-"
 PLACES = {"seconds": 2, "centre_error_px": 1, "centres_missed": 2, "centres_false": 2}
 
 
@@ -98,7 +98,7 @@ def _published(results: Results) -> list[Block]:
     if not rows:
         return []
     head = ["paper's row", "number", "published", "obtained", "obtained minus published"]
-    table = [Heading("Published and obtained", 4), Table(head, rows), *([Items(notes)] if notes else [])]
+    table: list[Block] = [Heading("Published and obtained", 4), Table(head, rows), *([Items(notes)] if notes else [])]
     return [*table, *_order(results, list(published))]
 
 

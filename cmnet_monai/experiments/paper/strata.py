@@ -13,7 +13,8 @@ from cmnet_monai.metrics import Interval, mean_interval
 if TYPE_CHECKING:
     from cmnet_monai.experiments.paper.reading import Results
 
-Film, Body = dict[str, Any], dict[str, Any]
+Film = dict[str, Any]
+Body = dict[str, Any]
 
 FILM_STRATA: Mapping[str, Callable[[Film], bool]] = {
     "no fracture, implant or cement": lambda f: not (f["grade"] or f["implant"] or f["cement"]),
@@ -49,8 +50,8 @@ def strata_table(results: Results) -> list[Block]:
         count = max(n for _, n in bodies)
         rows.append([title, f"{count} bodies, {max(i.films for i, _ in bodies)} films", *(cell(i) for i, _ in bodies)])
     text = (
-        "DSC by finding. A film's bodies of a stratum are averaged first, and intervals resample films; a film may be in "
-        "several strata."
+        "DSC by finding. A film's bodies of a stratum are averaged first, and intervals resample films; a film "
+        "may be in several strata."
     )
     head = ["films or bodies", "number", *(variant.title for variant in done)]
     return [Heading("By finding", 4), Text(text), Table(head, rows)]

@@ -17,12 +17,12 @@ from cmnet_monai.experiments.paper.definitions import (
 )
 
 SYNTHETIC_FILMS = (
-    "The paper's 695 outlined films are private; films here are synthetic (training and test patients differ) or the real "
-    "films of the test bed `real`."
+    "The paper's 695 outlined films are private; films here are synthetic (training and test patients differ) or "
+    "the real films of the test bed `real`."
 )
 SMALLER_GRID = (
-    "Grid, budget and optimiser are those of `pretrain.json` unless settings are given, not the paper's 1024 x 512, 100 epochs "
-    "and learning rate 2e-5; they are the same for every network."
+    "Grid, budget and optimiser are those of `pretrain.json` unless settings are given, not the paper's 1024 x "
+    "512, 100 epochs and learning rate 2e-5; they are the same for every network."
 )
 
 UNET, MODIFIED, CMNET = Training("unet"), Training("modified_unet"), Training()
@@ -68,9 +68,9 @@ TABLE2 = Experiment(
     beds=BEDS,
     differs=(
         SYNTHETIC_FILMS,
-        "The film is the unit: a film's DSC is the mean over seeds, intervals are bootstrapped over films (BCa, 9,999 resamples). "
-        "Tests are Friedman over all rows, then Wilcoxon's signed-rank test for each pair with Holm's correction; effect size is "
-        "the matched-pairs rank-biserial correlation. The paper names no test.",
+        "The film is the unit: a film's DSC is the mean over seeds, intervals are bootstrapped over films (BCa, "
+        "9,999 resamples). Tests are Friedman over all rows, then Wilcoxon's signed-rank test for each pair with "
+        "Holm's correction; effect size is the matched-pairs rank-biserial correlation. The paper names no test.",
     ),
     statistics=True,
 )
@@ -79,14 +79,15 @@ FIGURES = Experiment(
     "figures",
     "Curves, masks, and films with implants, fractures and cement",
     "Figures 4 to 6",
-    "How do precision and recall trade off, what do the masks look like, and what do implants, fractures and cement cost?",
+    "How do precision and recall trade off, what do the masks look like, and what do implants, fractures and "
+    "cement cost?",
     NETWORKS,
     ("average_precision", "precision", "recall", "dice", "body_dice"),
     beds=BEDS,
     differs=(
         SYNTHETIC_FILMS,
-        "Curves pool the pixels of all films and seeds at 101 thresholds. Strata by finding need the generator's truth: real "
-        "films carry none.",
+        "Curves pool the pixels of all films and seeds at 101 thresholds. Strata by finding need the generator's "
+        "truth: real films carry none.",
     ),
     strata=True,
     curves=True,
@@ -224,8 +225,9 @@ TABLE3 = Experiment(
     ),
     ("dice", "precision", "recall", "accuracy", "average_precision"),
     differs=(
-        "Films are synthetic. Look a is film-like, look b multi-scale processing; the test films of both looks show the same "
-        "patients, so differences between them are paired. Those between lumbar and thoracic films are not.",
+        "Films are synthetic. Look a is film-like, look b multi-scale processing; the test films of both looks "
+        "show the same patients, so differences between them are paired. Those between lumbar and thoracic films "
+        "are not.",
         SMALLER_GRID,
         "The paper's loss is 0.138 (thoracic) and 0.129 (other manufacturer); the aim here is less than 0.05.",
     ),

@@ -139,8 +139,8 @@ class TrainingRun:
         folder = self.folder
         if self.fold is None:
             self.bench.write_training_films(self.training, folder / "films.json")
-            chosen = {"dataset_dir": str(folder / "films.json"), "validation_dir": str(folder / "films.json")}
-            return {**chosen, "output_dir": str(folder / "run")}
+            films = str(folder / "films.json")
+            return {"dataset_dir": films, "validation_dir": films, "output_dir": str(folder / "run")}
         self.bench.write_fold_films(self.training, self.fold, folder)
         share = self.training.real_share
         chosen: dict[str, Any] = {
@@ -151,7 +151,8 @@ class TrainingRun:
             "init_weights": str(self.before.weights) if self.before is not None else "",
         }
         if share is not None:
-            chosen |= {"shares": [share, 1 - share]} if share < 1 else {"shares": None, "extra_dirs": []}
+            chosen["shares"] = [share, 1 - share] if share < 1 else None
+            chosen["extra_dirs"] = chosen["extra_dirs"] if share < 1 else []
         return chosen
 
     def resolved(self, name: str) -> Any:

@@ -136,7 +136,7 @@ def test_the_report_needs_the_results_alone(bench: Bench, tmp_path: Path) -> Non
 def test_an_empty_folder_has_a_report_that_claims_nothing(tmp_path: Path) -> None:
     _, markdown = report(tmp_path / "nothing", tmp_path)
     text = markdown.read_text(encoding="utf-8")
-    assert "| CM-Net | DSC | 0.974 | not run yet | – |" in text  # the paper's number, and none of ours
+    assert "| CM-Net | DSC | 0.974 | not run yet | - |" in text  # the paper's number, and none of ours
     assert "](figures/" not in text and "numbers of the quick run" not in text
 
 

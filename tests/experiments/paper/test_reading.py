@@ -73,7 +73,7 @@ def test_strata_take_their_films_and_bodies_alone() -> None:
 def test_cells_say_what_is_known() -> None:
     assert cell(Interval(0.9451, 0.93, 0.9571, 67)) == "0.945 (0.930 to 0.957)"
     assert cell(Interval(0.9451, float("nan"), float("nan"), 1)) == "0.945"
-    assert cell(Interval(float("nan"), float("nan"), float("nan"), 0)) == "–"
+    assert cell(Interval(float("nan"), float("nan"), float("nan"), 0)) == "-"
     assert signed(Interval(-0.012, -0.02, 0.004, 67)) == "-0.012 (-0.020 to +0.004)"
 
 
