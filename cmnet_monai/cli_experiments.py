@@ -104,7 +104,10 @@ def run(
 def report(
     names: Names = None,
     work: Work = WORK,
-    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="Folder for the pages.")] = None,  # noqa: UP045
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="Folder for the pages, or one page: FILE.md or FILE.html."),
+    ] = None,
     quick: Quick = False,
     real_films: Annotated[bool, typer.Option("--real-films", help="Show masks on real films too.")] = False,
 ) -> None:

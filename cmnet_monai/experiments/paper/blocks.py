@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cmnet_monai.io import atomic_write
 
+LINE = 120
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
 h2 { margin-top: 3rem; border-bottom: 1px solid #ccc; } code { background: #f2f2f2; padding: 0 .2em; }
@@ -79,7 +81,7 @@ def _markdown(block: Block, figures: str) -> str:
     if isinstance(block, Heading):
         return f"{'#' * block.level} {block.text}"
     if isinstance(block, Items):
-        return "\n".join(f"- {text}" for text in block.texts)
+        return "\n".join(_wrapped(text, "- ", "  ") for text in block.texts)
     if isinstance(block, Code):
         return f"```bash\n{block.text}\n```"
     if isinstance(block, Table):
@@ -87,7 +89,18 @@ def _markdown(block: Block, figures: str) -> str:
         return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
     if isinstance(block, Figure):
         return f"![{block.caption}]({figures}/{block.name})\n\n{block.caption}"
-    return block.text
+    return _wrapped(block.text)
+
+
+def _wrapped(text: str, first: str = "", others: str = "") -> str:
+    return textwrap.fill(
+        text,
+        LINE,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def html_page(title: str, blocks: Sequence[Block]) -> str:
@@ -120,14 +133,17 @@ def _html(block: Block) -> str:
     return f"<p>{_inline(block.text)}</p>"
 
 
-def write_report(folder: Path, title: str, blocks: Sequence[Block]) -> list[Path]:
-    """Write ``report.html``, ``report.md`` and the pictures of the latter in ``figures``; returns the two pages."""
+def write_html(path: Path, title: str, blocks: Sequence[Block]) -> None:
+    """Write blocks as one HTML page, whole or not at all."""
+    with atomic_write(path) as temporary:
+        Path(temporary).write_text(html_page(title, blocks), encoding="utf-8")
+
+
+def write_markdown(path: Path, blocks: Sequence[Block]) -> None:
+    """Write blocks as a Markdown page, and its pictures in ``figures`` beside it."""
     for block in blocks:
         if isinstance(block, Figure):
-            with atomic_write(folder / "figures" / block.name) as temporary:
+            with atomic_write(path.parent / "figures" / block.name) as temporary:
                 Path(temporary).write_bytes(block.png)
-    pages = {folder / "report.html": html_page(title, blocks), folder / "report.md": markdown(blocks)}
-    for path, text in pages.items():
-        with atomic_write(path) as temporary:
-            Path(temporary).write_text(text, encoding="utf-8")
-    return list(pages)
+    with atomic_write(path) as temporary:
+        Path(temporary).write_text(markdown(blocks), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from cmnet_monai.experiments.paper.blocks import Block, Code, Heading, Items, Table, Text, write_report
+from cmnet_monai.experiments.paper.blocks import Block, Code, Heading, Items, Table, Text, write_html, write_markdown
 from cmnet_monai.experiments.paper.catalogue import EXPERIMENTS
 from cmnet_monai.experiments.paper.definitions import METRICS, TEST_PATIENTS, Experiment
 from cmnet_monai.experiments.paper.reading import read_results
@@ -16,7 +16,7 @@ TITLE = "The paper's experiments"
 
 def report(
     work: Path,
-    folder: Path | None = None,
+    output: Path | None = None,
     experiments: Iterable[Experiment] | None = None,
     real_films: bool = False,
 ) -> list[Path]:
@@ -24,14 +24,22 @@ def report(
 
     Args:
         work: folder of the runs; only ``results`` below it is read, and the pictures it names.
-        folder: where the pages go; the work folder by default.
+        output: folder of the pages, the work folder by default; or a file, ``.md`` or ``.html``, for that page alone.
         experiments: which; all by default.
         real_films: show masks on real films too. Keep such a report to yourself.
     Returns:
-        The two pages.
+        The pages.
     """
     chosen = list(EXPERIMENTS.values() if experiments is None else experiments)
-    return write_report(work if folder is None else folder, TITLE, report_blocks(work, chosen, real_films))
+    place = work if output is None else output
+    pages = [place] if place.suffix in (".md", ".html") else [place / "report.html", place / "report.md"]
+    blocks = report_blocks(work, chosen, real_films)
+    for page in pages:
+        if page.suffix == ".html":
+            write_html(page, TITLE, blocks)
+        else:
+            write_markdown(page, blocks)
+    return pages
 
 
 def report_blocks(work: Path, experiments: Iterable[Experiment], real_films: bool = False) -> list[Block]:
