@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -19,6 +20,7 @@ app = typer.Typer(
 
 WORK = Path("runs/experiments")
 QUICK_FOLDER = "quick"
+DEFAULT_FILMS = 1200
 Names = Annotated[Optional[list[str]], typer.Argument(metavar="[NAME]...", help="Experiments; all by default.")]  # noqa: UP045
 Work = Annotated[Path, typer.Option(help="Folder for films, weights, measurements and results.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Tiny settings, in the folder `quick` below the work folder.")]
@@ -59,6 +61,10 @@ def run(
             "--set", metavar="NAME=VALUE", help="A training setting: precision=bf16, pretrain.max_epochs=6; repeatable."
         ),
     ] = None,
+    films: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help=f"Films of each synthetic training set; {DEFAULT_FILMS} by default."),
+    ] = None,
     workers: Annotated[Optional[int], typer.Option(min=1, help="Processes that make films.")] = None,  # noqa: UP045
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; found by itself by default.")] = "",
     bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
@@ -81,11 +87,12 @@ def run(
 
     try:
         folder = _folder(work, quick).resolve()
+        scale = QUICK if quick else FULL
         bench = Bench(
             work=folder,
             bundle=bundle_root(bundle).resolve(),
             bed=bed.value,
-            scale=QUICK if quick else FULL,
+            scale=scale if films is None else replace(scale, training_films=films),
             real=None if real is None else real.resolve(),
             settings=dict(_setting(text) for text in setting or []),
             workers=workers,

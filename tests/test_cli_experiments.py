@@ -7,7 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cmnet_monai.cli import app
+from cmnet_monai.cli_experiments import DEFAULT_FILMS
 from cmnet_monai.experiments.paper.catalogue import EXPERIMENTS
+from cmnet_monai.experiments.paper.definitions import FULL
 
 
 def call(*arguments: object) -> tuple[int, str]:
@@ -62,7 +64,9 @@ def test_options_reach_the_bench(bench: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_quick_has_a_folder_and_a_scale_of_its_own(bench: dict[str, Any], tmp_path: Path) -> None:
-    code, _ = call("run", "--quick", "--work", tmp_path)
+    assert FULL.training_films == DEFAULT_FILMS
+    code, _ = call("run", "--quick", "--work", tmp_path, "--films", 7)
+    assert bench["bench"].scale.training_films == 7
     assert code == 0 and bench["bench"].work == tmp_path / "quick" and bench["bench"].scale.name == "quick"
     assert bench["names"] == list(EXPERIMENTS) and bench["seeds"] is None
 

@@ -54,7 +54,7 @@ class Bench:
         general = {name: value for name, value in self.settings.items() if "." not in name}  # not nnunet.trainer
         prefix = f"{part}."
         own = {n.removeprefix(prefix): v for n, v in self.settings.items() if n.startswith(prefix)}
-        sized = self.scale.settings if part == "pretrain" or self.scale is not FULL else {}
+        sized = self.scale.settings if part == "pretrain" or self.scale.name != FULL.name else {}
         return {**sized, **general, **own}
 
     def set_spec(self, name: str) -> dict[str, Any]:

@@ -118,6 +118,7 @@ class MeasureRun:
             "curve": {"tp": curve[0].tolist(), "fp": curve[1].tolist()},
             "seconds": round(time.monotonic() - start, 1),
             "training_seconds": self._training_seconds(),
+            "settings": {run.folder.name: run.settings() for one in self.trainings for run in (one.before, one) if run},
             "test_hash": self._test_hash(everything),
             "training_hash": sorted({h for run, _ in parts for h in self._hashes(run)}),
             **provenance(),

@@ -66,6 +66,10 @@ def _introduction() -> list[Block]:
         "cmnet-monai datalist folder FILMS data/real --folds 4 --validation 0",
         "cmnet-monai experiments run table1 table2 --work runs/experiments --bed real --real data/real",
         "cmnet-monai experiments report --work runs/experiments",
+        "# with a GPU, the paper's grid and budget:",
+        "cmnet-monai experiments run table1 --work runs/paper --films 20000 --set spatial_size=[512,1024] \\",
+        "    --set heatmap_sigma=8.0 --set batch_size=10 --set learning_rate=2e-5 --set num_workers=8 \\",
+        "    --set cache_rate=0.0 --set pretrain.epoch_length=700 --set pretrain.max_epochs=100",
     ]
     texts = [
         f"Synthetic: {TEST_PATIENTS} films of as many patients that no training has seen, made by the command "

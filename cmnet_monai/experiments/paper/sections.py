@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -271,5 +272,22 @@ def _origin(results: Results) -> list[Block]:
     texts = [
         f"commit {all_of('commit')}; torch {all_of('torch')}, MONAI {all_of('monai')}; {machine}; seeds {seeds}",
         f"hash of the test films and label maps: {all_of('test_hash')}",
+        *_settings(done),
     ]
     return [Items(texts)]
+
+
+def _settings(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What all trainings of a kind have in common beyond the bundle's own settings."""
+    texts = []
+    for kind, fine_tuned in (("trainings on synthetic films", False), ("fine-tunings", True)):
+        found = [s for row in rows for name, s in row.get("settings", {}).items() if ("_fold" in name) == fine_tuned]
+        if found:
+            shared = {k: v for k, v in found[0].items() if all(k in s and s[k] == v for s in found) and k not in UNTOLD}
+            listed = ", ".join(f"`{name}={value}`" for name, value in shared.items()) or "none"
+            texts.append(f"settings that all {kind} have beyond the bundle's: {listed}")
+    return texts
+
+
+UNTOLD = frozenset({"seed", "val_interval", "device", "num_workers"})
+"""Settings that change no result, or that stand elsewhere."""

@@ -200,3 +200,36 @@ def test_a_dry_run_does_nothing(bench: Bench, tmp_path: Path) -> None:
     assert sum("train " in line for line in lines) == 6 and sum("measure " in line for line in lines) == 10
     # 3 networks x 2 seeds x 4,800 films x 0.6 s, 1,291 films x 0.4 s, 10 x 67 films x 0.6 s
     assert math.isclose(float(lines[-1].split("about ")[1].split(" h")[0]), 5.05, abs_tol=0.06)
+
+
+def test_baseline_weights_are_evaluated_by_the_bundle_too(bench: Bench, tmp_path: Path, repository: Path) -> None:
+    """`baseline.json` stands before `evaluate.json`; without centres every region of the mask still gets a name."""
+    from monai.bundle import ConfigWorkflow
+
+    run = MeasureRun(bench, Training("modified_unet"), Asking(), seed=0)
+    write_datalist(tmp_path / "test.json", {"training": [], "test": bench.test_items("test_lumbar")})
+    names = ("train", "pretrain", "baseline", "evaluate")
+    workflow = ConfigWorkflow(
+        config_file=[str(repository / "bundle" / "configs" / f"{name}.json") for name in names],
+        workflow_type="inference",
+        logging_file=False,
+        bundle_root=str(repository / "bundle"),
+        dataset_dir=str(tmp_path / "test.json"),
+        output_dir=str(tmp_path / "eval"),
+        ckpt_path=str(run.trainings[0].weights),
+        network_name="modified_unet",
+        spatial_size=[64, 96],
+        base_channels=8,
+        mirror=False,
+        num_workers=0,
+        device="cpu",
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    with (tmp_path / "eval" / "metrics.csv").open(encoding="utf-8") as stream:
+        found = {line[0]: float(line[1]) for line in csv.reader(stream) if len(line) > 1}
+    record = run.record()
+    assert record is not None
+    # L1-L5 by name are a part of what the threshold alone gives.
+    assert 0 <= found["test_recall"] <= max(film["recall"] for film in record["films"]) + 1e-6
