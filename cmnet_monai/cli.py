@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn, Optional
+from typing import Annotated, Optional
 
 import typer
+
+from cmnet_monai import cli_experiments
+from cmnet_monai.cli_common import fail as _fail
+from cmnet_monai.cli_common import name_and_value as _name_and_value
+from cmnet_monai.cli_common import quiet as _quiet
 
 app = typer.Typer(
     name="cmnet-monai",
@@ -19,13 +22,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-
-def _fail(error: BaseException) -> NoReturn:
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:  # MONAI wraps whatever a config raises
-        error = error.__cause__
-    typer.echo(f"cmnet-monai: {error}", err=True)
-    raise typer.Exit(1)
+app.add_typer(cli_experiments.app, name="experiments")
 
 
 def _version(show: bool) -> None:
@@ -286,13 +283,6 @@ def recipe(
         )
 
 
-def _name_and_value(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise ValueError(f"--set takes NAME=VALUE; got {text!r}")
-    return name, value
-
-
 @app.command("compare-readings")
 def compare(
     output: Annotated[Path, typer.Argument(help="Folder for readings.md (variants.md) and the scores behind it.")],
@@ -352,17 +342,6 @@ def show_bundle() -> None:
         typer.echo(bundle_root())
     except OSError as error:
         _fail(error)
-
-
-def _quiet() -> None:
-    """Keep the console for what the user asked for, unless warnings were asked for."""
-    import logging
-    import warnings
-
-    if not sys.warnoptions and not os.environ.get("PYTHONWARNINGS"):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        os.environ["PYTHONWARNINGS"] = "ignore"
 
 
 def main() -> None:

@@ -36,7 +36,15 @@ def keep_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["demo", "--help"], ["synthesize", "--help"], ["datalist", "--help"], ["--version"], ["bundle"]],
+    [
+        ["--help"],
+        ["demo", "--help"],
+        ["synthesize", "--help"],
+        ["datalist", "--help"],
+        ["experiments", "run", "--help"],
+        ["--version"],
+        ["bundle"],
+    ],
 )
 def test_help_version_and_bundle_import_nothing_heavy(arguments: list[str]) -> None:
     program = (

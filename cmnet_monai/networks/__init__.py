@@ -1,7 +1,16 @@
-"""The modified U-Net and CM-Net."""
+"""The modified U-Net, CM-Net, and the networks that it is compared with."""
 
+from cmnet_monai.networks.baselines import SingleHead, finest_head_only, make_baseline
 from cmnet_monai.networks.cmnet import CMNet
 from cmnet_monai.networks.inference import keep_freed_memory, prepare_for_inference
 from cmnet_monai.networks.modified_unet import ModifiedUNet
 
-__all__ = ["CMNet", "ModifiedUNet", "keep_freed_memory", "prepare_for_inference"]
+__all__ = [
+    "CMNet",
+    "ModifiedUNet",
+    "SingleHead",
+    "finest_head_only",
+    "keep_freed_memory",
+    "make_baseline",
+    "prepare_for_inference",
+]

@@ -16,6 +16,14 @@ from cmnet_monai.transforms.equalize import (
     HistogramEqualized,
     HistogramEqualizeDict,
 )
+from cmnet_monai.transforms.fourier import (
+    FourierAmplitudeMix,
+    RandFourierAmplitudeMixD,
+    RandFourierAmplitudeMixd,
+    RandFourierAmplitudeMixDict,
+    amplitudes_of,
+    mean_amplitude,
+)
 from cmnet_monai.transforms.given_prompt import GivenCentrePromptD, GivenCentrePromptd, GivenCentrePromptDict
 from cmnet_monai.transforms.heatmap import CentreHeatmap, CentreHeatmapD, CentreHeatmapd, CentreHeatmapDict
 from cmnet_monai.transforms.post_labels import LabelMapD, LabelMapd, LabelMapDict

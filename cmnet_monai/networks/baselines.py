@@ -1,0 +1,143 @@
+"""Networks without a centre head in CM-Net's place, so that one training loop serves them all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from cmnet_monai.networks.cmnet import CMNet
+from cmnet_monai.networks.modified_unet import ModifiedUNet
+from cmnet_monai.networks.shapes import check_input, pad_to_multiple
+
+NO_CENTRE = -20.0
+"""Logit of the centre channel of a network that has none: a probability of 2e-9, and no gradient."""
+
+
+class SingleHead(nn.Module):
+    """A segmentation network that takes and gives what CM-Net does.
+
+    A centre prompt is not looked at, and the centre channel says everywhere that there is no centre. With the loss
+    weights ``w_centre=0`` and those of CM-Net else, such a network is trained as CM-Net's segmentation head is.
+
+    Args:
+        network: maps films (B, 1, W, H), both sizes multiples of 32, to logits (B, C, W, H).
+        initial_probability: what the sigmoid of the logits is where the network gives 0, added as a constant; spares
+            Dice losses the first steps, as in `CMNet`.
+
+    Raises:
+        ValueError: the probability is not between 0 and 1; in forward, the input's rank or channels are wrong.
+    """
+
+    def __init__(self, network: nn.Module, initial_probability: float = 0.5) -> None:
+        super().__init__()
+        if not 0.0 < initial_probability < 1.0:
+            raise ValueError(f"initial_probability must be between 0 and 1, got {initial_probability}")
+        self.network = network
+        self.offset = math.log(initial_probability / (1.0 - initial_probability))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map films (B, 1, W, H), or films and prompts (B, 2, W, H), to logits (B, 1 + C, W, H), centre first."""
+        check_input(x, 1, 2)
+        logits = self.network(pad_to_multiple(x[:, :1]))[:, :, : x.shape[2], : x.shape[3]] + self.offset
+        return torch.cat((torch.full_like(logits[:, :1], NO_CENTRE), logits), dim=1)
+
+
+def _modified_unet(out_channels: int, base: int, dropout: float) -> nn.Module:
+    return ModifiedUNet(1, out_channels, base, dropout)
+
+
+def _unet(out_channels: int, base: int, dropout: float) -> nn.Module:
+    from monai.networks.nets import BasicUNet
+
+    return BasicUNet(2, 1, out_channels, features=_unet_features(base), dropout=dropout)
+
+
+def _unet_batch_norm(out_channels: int, base: int, dropout: float) -> nn.Module:
+    from monai.networks.nets import BasicUNet
+
+    return BasicUNet(2, 1, out_channels, features=_unet_features(base), norm="batch", dropout=dropout)
+
+
+def _unet_features(base: int) -> tuple[int, ...]:
+    return (*(2 * base * 2**level for level in range(5)), 2 * base)
+
+
+def _dynunet(out_channels: int, base: int, dropout: float) -> nn.Module:
+    from monai.networks.nets import DynUNet
+
+    filters = [min(2 * base * 2**level, 512) for level in range(6)]
+    strides = [1, 2, 2, 2, 2, 2]
+    return DynUNet(2, 1, out_channels, [3] * 6, strides, strides[1:], filters=filters, dropout=dropout or None)
+
+
+def _segresnet(out_channels: int, base: int, dropout: float) -> nn.Module:
+    from monai.networks.nets import SegResNet
+
+    return SegResNet(2, 2 * base, 1, out_channels, dropout_prob=dropout or None)
+
+
+def _swin_unetr(out_channels: int, base: int, dropout: float) -> nn.Module:
+    from monai.networks.nets import SwinUNETR
+
+    return SwinUNETR(1, out_channels, feature_size=12 * max(base // 8, 1), drop_rate=dropout, spatial_dims=2)
+
+
+BASELINES: MappingProxyType[str, Callable[[int, int, float], nn.Module]] = MappingProxyType(
+    {
+        "unet": _unet,
+        "unet_batch_norm": _unet_batch_norm,
+        "modified_unet": _modified_unet,
+        "dynunet": _dynunet,
+        "segresnet": _segresnet,
+        "swin_unetr": _swin_unetr,
+    }
+)
+"""Makers of segmentation networks by name, from logit channels, base width and dropout."""
+
+
+def make_baseline(
+    name: str,
+    out_channels: int = 1,
+    base_channels: int = 16,
+    dropout: float = 0.1,
+    initial_probability: float = 0.05,
+) -> SingleHead:
+    """A baseline of about CM-Net's size, ready for the bundle's training.
+
+    Args:
+        name: "unet" (MONAI's BasicUNet, five levels, instance norm, 32 to 512 channels at base 16), "unet_batch_norm"
+            (the same with batch norm), "modified_unet", "dynunet" (nnU-Net's architecture, six levels), "segresnet" or
+            "swin_unetr".
+        out_channels: segmentation channels: 1 with the label protocol "lumbar".
+        base_channels: width, in the measure of CM-Net's ``base_channels``; the default nets have 6 to 21 million
+            parameters, CM-Net 13 million.
+        dropout: probability; where it acts is each network's own choice.
+        initial_probability: see `SingleHead`.
+    Raises:
+        ValueError: there is no such baseline.
+    """
+    if name not in BASELINES:
+        raise ValueError(f"a baseline is one of {', '.join(sorted(BASELINES))}; got {name!r}")
+    return SingleHead(BASELINES[name](out_channels, base_channels, dropout), initial_probability)
+
+
+def finest_head_only(network: CMNet) -> CMNet:
+    """Turn a new CM-Net's deep supervision off: its heads read the finest level alone.
+
+    The heads' weights at the two coarser levels are set to 0 and frozen; the state_dict keeps its entries.
+
+    Args:
+        network: changed in place.
+    Returns:
+        The same network.
+    """
+    for head in (network.centre_head, network.segmentation_head):
+        for layer in (head.middle, head.coarse):
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
+                parameter.requires_grad_(False)
+    return network
