@@ -1,0 +1,127 @@
+"""The four corners of a body and the middles of its end plates and walls, from its region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmnet_monai.vertebrae.outlines import region_outline
+from cmnet_monai.vertebrae.sides import Side, cross, fit_side, side_middle
+
+Array = NDArray[np.floating]
+Point = tuple[float, float]
+
+LEFT, RIGHT = "left", "right"
+_MARGIN = 0.1
+"""Share of a body's depth that is left out at both ends of each side."""
+_FARTHEST = 0.2
+"""How far a corner may lie from the outline, as a share of the body's depth."""
+_ROUNDS = 8
+
+
+@dataclass(frozen=True)
+class BodyPoints:
+    """Corners and middles of one body; points are (x, y) px, the middle of the top-left pixel is (0, 0).
+
+    Args:
+        corners_xy_px: (4, 2): superior-anterior, superior-posterior, inferior-posterior, inferior-anterior.
+        plates_xy_px: (2, 2): middle of the upper and of the lower end plate.
+        walls_xy_px: (2, 2): middle of the anterior and of the posterior wall.
+        residual_px: root mean square distance of the outline from the fitted sides.
+    """
+
+    corners_xy_px: Array
+    plates_xy_px: Array
+    walls_xy_px: Array
+    residual_px: float
+
+
+def find_body_points(
+    region: NDArray,
+    anterior: str,
+    down_xy: Point | Array = (0.0, 1.0),
+    aspect_yx: float = 1.0,
+    smoothing_px: float = 1.0,
+) -> BodyPoints:
+    """Corners, and middles of end plates and walls, of a body's region.
+
+    A corner is where end plate and wall would meet if the corner were not rounded and bore no spur: each side is fitted
+    without its ends as a chord and a shallow curve, and the fits are prolonged until they cross. A middle is where the
+    outline crosses the perpendicular in the middle of the straight line between two corners.
+
+    Args:
+        region: (x, y), whatever is not zero is inside.
+        anterior: "left" or "right": where the patient's front is.
+        down_xy: direction along the spine towards the feet, within about 40 degrees.
+        aspect_yx: height of a pixel divided by its width; corners are sought on square pixels.
+        smoothing_px: see `region_outline`.
+    Raises:
+        ValueError: the region is too small or has no four sides, or `anterior` is neither "left" nor "right".
+    """
+    if anterior not in (LEFT, RIGHT):
+        raise ValueError(f'anterior is "left" or "right"; got {anterior!r}')
+    square = np.array([1.0, float(aspect_yx)])
+    line = region_outline(region, smoothing_px) * square
+    corners, sides, arcs = _fit_quadrilateral(line, np.asarray(down_xy, dtype=np.float64) * square)
+    middles = [side_middle(arc, corners[i], corners[(i + 1) % 4]) for i, arc in enumerate(arcs)]
+    upper, right, lower, left = middles
+    order = [0, 1, 2, 3] if anterior == LEFT else [1, 0, 3, 2]
+    walls = [left, right] if anterior == LEFT else [right, left]
+    return BodyPoints(
+        corners[order] / square,
+        np.array([upper, lower]) / square,
+        np.array(walls) / square,
+        float(np.sqrt(np.mean([side.residual**2 for side in sides]))),
+    )
+
+
+def _fit_quadrilateral(line: Array, down: Array) -> tuple[Array, list[Side], list[Array]]:
+    """Corners upper left, upper right, lower right, lower left as seen with the spine upright; sides and arcs after them."""
+    corners = _extremes(line, down)
+    for turn in range(_ROUNDS):
+        arcs = _arcs(line, corners)
+        depth = 0.5 * float(np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3]))
+        sides = [fit_side(arc, corners[i], corners[(i + 1) % 4], _MARGIN * depth) for i, arc in enumerate(arcs)]
+        moved = _meet(sides, line, depth)
+        done = float(np.abs(moved - corners).max()) < 0.01
+        corners = moved
+        if done:
+            break
+    return corners, sides, _arcs(line, corners)
+
+
+def _extremes(line: Array, down: Array) -> Array:
+    """First guess: the outline's farthest points along the diagonals of its box in the spine's direction."""
+    down = down / np.linalg.norm(down)
+    right = np.array([down[1], -down[0]])
+    across, along = line @ right, line @ down
+    u = 2 * (across - across.min()) / np.ptp(across) - 1
+    v = 2 * (along - along.min()) / np.ptp(along) - 1
+    return np.array([line[np.argmax(a * u + b * v)] for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
+
+
+def _arcs(line: Array, corners: Array) -> list[Array]:
+    """The outline cut where it is nearest to the corners: four arcs, clockwise, from the first corner on."""
+    at = [int(np.argmin(np.sum((line - corner) ** 2, axis=1))) for corner in corners]
+    arcs = []
+    for first, last in zip(at, at[1:] + at[:1]):
+        run = line[first : last + 1] if first <= last else np.concatenate([line[first:], line[: last + 1]])
+        if len(run) < 4 or len(run) > 0.75 * len(line):
+            raise ValueError("the region has no four sides: too small or too irregular for a vertebral body")
+        arcs.append(run)
+    return arcs
+
+
+def _meet(sides: list[Side], line: Array, depth: float) -> Array:
+    """Where neighbouring sides meet, upper left first; the outline's nearest point where they meet too far from it."""
+    corners = []
+    for before, after in zip((sides[3], *sides[:3]), sides):
+        old = after.start
+        corner = cross(before.ends, after.ends)
+        near = line[np.argmin(np.sum((line - (old if corner is None else corner)) ** 2, axis=1))]
+        if corner is None or float(np.linalg.norm(corner - near)) > _FARTHEST * depth:
+            corner = near
+        corners.append(corner)
+    return np.array(corners)
