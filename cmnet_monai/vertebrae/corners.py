@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmnet_monai.vertebrae.outlines import region_outline
-from cmnet_monai.vertebrae.sides import Side, cross, fit_side, side_middle
+from cmnet_monai.vertebrae.sides import PLATE_CURVE, WALL_CURVE, Side, cross, fit_side, side_middle
 
 Array = NDArray[np.floating]
 Point = tuple[float, float]
 
 LEFT, RIGHT = "left", "right"
-_MARGIN = 0.1
+_MARGIN = 0.08
 """Share of a body's depth that is left out at both ends of each side."""
 _FARTHEST = 0.2
 """How far a corner may lie from the outline, as a share of the body's depth."""
@@ -83,7 +83,10 @@ def _fit_quadrilateral(line: Array, down: Array) -> tuple[Array, list[Side], lis
     for turn in range(_ROUNDS):
         arcs = _arcs(line, corners)
         depth = 0.5 * float(np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3]))
-        sides = [fit_side(arc, corners[i], corners[(i + 1) % 4], _MARGIN * depth) for i, arc in enumerate(arcs)]
+        sides = [
+            fit_side(arc, corners[i], corners[(i + 1) % 4], _MARGIN * depth, (PLATE_CURVE, WALL_CURVE)[i % 2])
+            for i, arc in enumerate(arcs)
+        ]
         moved = _meet(sides, line, depth)
         done = float(np.abs(moved - corners).max()) < 0.01
         corners = moved

@@ -34,7 +34,7 @@ def region_outline(region: NDArray, smoothing_px: float = 1.0) -> Array:
     if area < MIN_AREA_PX:
         raise ValueError(f"the region has {area} pixels in one piece; a body's outline needs at least {MIN_AREA_PX}")
     depth = float(ndimage.distance_transform_edt(inside).max())
-    sigma = min(smoothing_px, 0.25 * depth)
+    sigma = min(smoothing_px, 0.05 * depth)
     soft = ndimage.gaussian_filter(inside.astype(np.float64), sigma) if sigma > 0 else inside.astype(np.float64)
     line = max(find_contours(soft, 0.5), key=len)[:-1]
     x, y = line.T

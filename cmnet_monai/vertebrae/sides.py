@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-_NOISE_PX = 0.5
+PLATE_CURVE = (0.3, 0.03, 0.1)
+WALL_CURVE = (0.04, 0.01, 0.01)
+"""End plates are dished, walls are nearly straight."""
+
+_NOISE_PX = 0.2
 _TUKEY = 4.685
 _ROUNDS = 12
 
@@ -58,7 +62,9 @@ def _along(points: Array, start: Array, end: Array) -> tuple[Array, Array]:
     return t, (points - start) @ _normal(start, end)
 
 
-def fit_side(points: Array, start: Array, end: Array, margin: float) -> Side:
+def fit_side(
+    points: Array, start: Array, end: Array, margin: float, curve: tuple[float, float, float] = PLATE_CURVE
+) -> Side:
     """Fit a side to the outline between two corners, both ends left out, so that rounded corners and spurs do not count.
 
     Points that stand out are weighted down (Tukey's biweight); the curve's higher terms are held back by a prior (ridge), so
@@ -69,6 +75,7 @@ def fit_side(points: Array, start: Array, end: Array, margin: float) -> Side:
         start: corner where the side begins, (2,).
         end: corner where it ends.
         margin: length at either end that is left out, same unit.
+        curve: how large the curve's three terms are expected to be, standard deviations as shares of the chord.
     """
     length = float(np.linalg.norm(end - start))
     t, d = _along(points, start, end)
@@ -79,7 +86,7 @@ def fit_side(points: Array, start: Array, end: Array, margin: float) -> Side:
     t, d = t[kept], d[kept]
     rise = 1 - t * t
     design = np.stack([np.ones_like(t), t, rise, t * rise, t * t * rise], axis=1)
-    prior_sd = np.array([np.inf, np.inf, 0.15, 0.03, 0.06]) * length
+    prior_sd = np.array([np.inf, np.inf, *curve]) * length
     ridge = np.diag((_NOISE_PX / prior_sd) ** 2)
     weights, terms = np.ones_like(t), np.zeros(5)
     for _ in range(_ROUNDS):
