@@ -1,8 +1,47 @@
-"""From probability maps to vertebrae: centres, single bodies, levels."""
+"""From probability maps to vertebrae: centres, single bodies, levels, and from those to measurements."""
 
 from cmnet_monai.vertebrae.centres import CentrePeaks, find_centres
+from cmnet_monai.vertebrae.corners import BodyPoints, find_body_points, fit_body_points
+from cmnet_monai.vertebrae.facing import Facing, find_anterior
+from cmnet_monai.vertebrae.grades import Deformity, classify_deformity, genant_grade, meyerding_grade
 from cmnet_monai.vertebrae.levels import NamedBody, name_levels
+from cmnet_monai.vertebrae.morphometry import (
+    BodyMorphometry,
+    DiscMorphometry,
+    FilmMorphometry,
+    Length,
+    measure_film,
+    measure_points,
+)
+from cmnet_monai.vertebrae.outlines import polygon_outline, region_outline
 from cmnet_monai.vertebrae.parting import part_bodies
 from cmnet_monai.vertebrae.reading import VertebraReading, read_maps
+from cmnet_monai.vertebrae.scale import FilmScale
 
-__all__ = ["CentrePeaks", "NamedBody", "VertebraReading", "find_centres", "name_levels", "part_bodies", "read_maps"]
+__all__ = [
+    "BodyMorphometry",
+    "BodyPoints",
+    "CentrePeaks",
+    "Deformity",
+    "DiscMorphometry",
+    "Facing",
+    "FilmMorphometry",
+    "FilmScale",
+    "Length",
+    "NamedBody",
+    "VertebraReading",
+    "classify_deformity",
+    "find_anterior",
+    "find_body_points",
+    "find_centres",
+    "fit_body_points",
+    "genant_grade",
+    "measure_film",
+    "measure_points",
+    "meyerding_grade",
+    "name_levels",
+    "part_bodies",
+    "polygon_outline",
+    "read_maps",
+    "region_outline",
+]

@@ -37,6 +37,16 @@ class BodyPoints:
     walls_xy_px: Array
     residual_px: float
 
+    def shifted(self, by_xy_px: Point) -> BodyPoints:
+        """The same points in a grid that begins earlier by so many pixels."""
+        by = np.asarray(by_xy_px, dtype=np.float64)
+        moved = (self.corners_xy_px + by, self.plates_xy_px + by, self.walls_xy_px + by)
+        return BodyPoints(*moved, self.residual_px)
+
+    def turned(self) -> BodyPoints:
+        """The same points of a patient who faces the other way: anterior and posterior change places."""
+        return BodyPoints(self.corners_xy_px[[1, 0, 3, 2]], self.plates_xy_px, self.walls_xy_px[::-1], self.residual_px)
+
 
 def find_body_points(
     region: NDArray,
@@ -45,42 +55,57 @@ def find_body_points(
     aspect_yx: float = 1.0,
     smoothing_px: float = 1.0,
 ) -> BodyPoints:
-    """Corners, and middles of end plates and walls, of a body's region.
+    """Corners, and middles of end plates and walls, of a body's region: `fit_body_points` on its outline.
+
+    Args:
+        region: (x, y), whatever is not zero is inside.
+        anterior: "left" or "right": where the patient's front is.
+        down_xy: direction along the spine towards the feet, within about 40 degrees.
+        aspect_yx: height of a pixel divided by its width.
+        smoothing_px: see `region_outline`.
+    Raises:
+        ValueError: the region is too small or has no four sides, or `anterior` is neither "left" nor "right".
+    """
+    return fit_body_points(region_outline(region, smoothing_px), anterior, down_xy, aspect_yx)
+
+
+def fit_body_points(
+    outline_xy_px: Array, anterior: str, down_xy: Point | Array = (0.0, 1.0), aspect_yx: float = 1.0
+) -> BodyPoints:
+    """Corners, and middles of end plates and walls, of a body's outline.
 
     A corner is where end plate and wall would meet if the corner were not rounded and bore no spur: each side is fitted
     without its ends as a chord and a shallow curve, and the fits are prolonged until they cross. A middle is where the
     outline crosses the perpendicular in the middle of the straight line between two corners.
 
     Args:
-        region: (x, y), whatever is not zero is inside.
+        outline_xy_px: closed line of points about a pixel apart, (N, 2), clockwise as seen on the film.
         anterior: "left" or "right": where the patient's front is.
         down_xy: direction along the spine towards the feet, within about 40 degrees.
         aspect_yx: height of a pixel divided by its width; corners are sought on square pixels.
-        smoothing_px: see `region_outline`.
     Raises:
-        ValueError: the region is too small or has no four sides, or `anterior` is neither "left" nor "right".
+        ValueError: the outline has no four sides, or `anterior` is neither "left" nor "right".
     """
     if anterior not in (LEFT, RIGHT):
         raise ValueError(f'anterior is "left" or "right"; got {anterior!r}')
     square = np.array([1.0, float(aspect_yx)])
-    line = region_outline(region, smoothing_px) * square
+    line = outline_xy_px * square
     corners, sides, arcs = _fit_quadrilateral(line, np.asarray(down_xy, dtype=np.float64) * square)
     middles = [side_middle(arc, corners[i], corners[(i + 1) % 4]) for i, arc in enumerate(arcs)]
     upper, right, lower, left = middles
-    order = [0, 1, 2, 3] if anterior == LEFT else [1, 0, 3, 2]
-    walls = [left, right] if anterior == LEFT else [right, left]
-    return BodyPoints(
-        corners[order] / square,
+    points = BodyPoints(
+        corners / square,
         np.array([upper, lower]) / square,
-        np.array(walls) / square,
+        np.array([left, right]) / square,
         float(np.sqrt(np.mean([side.residual**2 for side in sides]))),
     )
+    return points if anterior == LEFT else points.turned()
 
 
 def _fit_quadrilateral(line: Array, down: Array) -> tuple[Array, list[Side], list[Array]]:
-    """Corners upper left, upper right, lower right, lower left as seen with the spine upright; sides and arcs after them."""
+    """Corners from the upper left one on, clockwise as with the spine upright; the sides and arcs after each."""
     corners = _extremes(line, down)
-    for turn in range(_ROUNDS):
+    for _ in range(_ROUNDS):
         arcs = _arcs(line, corners)
         depth = 0.5 * float(np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3]))
         sides = [

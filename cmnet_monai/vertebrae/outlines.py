@@ -16,8 +16,8 @@ MIN_AREA_PX = 40
 def region_outline(region: NDArray, smoothing_px: float = 1.0) -> Array:
     """Outline of a binary region, its holes filled, its largest part alone.
 
-    The staircase of pixel borders is smoothed with a Gaussian before the half-way line is traced, which leaves a straight
-    border where it is and rounds a corner a little.
+    The staircase of pixel borders is smoothed with a Gaussian before the half-way line is traced, which leaves a
+    straight border where it is and rounds a corner a little.
 
     Args:
         region: (x, y), whatever is not zero is inside.
@@ -36,15 +36,38 @@ def region_outline(region: NDArray, smoothing_px: float = 1.0) -> Array:
     depth = float(ndimage.distance_transform_edt(inside).max())
     sigma = min(smoothing_px, 0.05 * depth)
     soft = ndimage.gaussian_filter(inside.astype(np.float64), sigma) if sigma > 0 else inside.astype(np.float64)
-    line = max(find_contours(soft, 0.5), key=len)[:-1]
-    x, y = line.T
-    if float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) < 0:
-        line = line[::-1]
-    return np.asarray(line + origin, dtype=np.float64)
+    return clockwise(max(find_contours(soft, 0.5), key=len)[:-1] + origin)
+
+
+def polygon_outline(vertices_xy_px: Array, step_px: float = 1.0) -> Array:
+    """Outline of a polygon: points on its edges, evenly spaced.
+
+    Args:
+        vertices_xy_px: (N, 2), (x, y) px, in either sense; the last need not be the first again.
+        step_px: distance of the points, about.
+    Returns:
+        Points (M, 2), clockwise as seen on the film.
+    Raises:
+        ValueError: there are fewer than three vertices.
+    """
+    corners = np.asarray(vertices_xy_px, dtype=np.float64)
+    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+        raise ValueError(f"a polygon has at least 3 vertices (x, y); got shape {corners.shape}")
+    closed = np.concatenate([corners, corners[:1]])
+    way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
+    at = np.linspace(0, way[-1], max(int(way[-1] / step_px), 8), endpoint=False)
+    return clockwise(np.stack([np.interp(at, way, closed[:, axis]) for axis in (0, 1)], axis=1))
+
+
+def clockwise(line: Array) -> Array:
+    """A closed line in the sense of the clock as seen on the film (y runs down)."""
+    x, y = np.asarray(line, dtype=np.float64).T
+    turned = float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) < 0
+    return np.asarray(line[::-1] if turned else line, dtype=np.float64)
 
 
 def _largest_part(inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Array]:
-    """The largest connected part, its holes filled, in its box with a margin; and the place of the box's first pixel."""
+    """The largest connected part, its holes filled, in its box with a margin; and the box's first pixel."""
     margin = 4
     box = _bounds(inside)
     if box is None:

@@ -22,8 +22,8 @@ _ROUNDS = 12
 class Side:
     """A side between two corners: the chord, and how far the border lies inside of it.
 
-    Along the chord t runs from -1 to 1; the border's distance from it is ``offset`` + ``tilt`` t + the curve, whose terms
-    (1 - t²), t (1 - t²) and t² (1 - t²) vanish at the corners.
+    Along the chord t runs from -1 to 1; the border's distance from it is ``offset`` + ``tilt`` t + the curve, whose
+    terms (1 - t²), t (1 - t²) and t² (1 - t²) vanish at the corners.
 
     Args:
         start: the corner at t = -1, (2,).
@@ -65,10 +65,11 @@ def _along(points: Array, start: Array, end: Array) -> tuple[Array, Array]:
 def fit_side(
     points: Array, start: Array, end: Array, margin: float, curve: tuple[float, float, float] = PLATE_CURVE
 ) -> Side:
-    """Fit a side to the outline between two corners, both ends left out, so that rounded corners and spurs do not count.
+    """Fit a side to the outline between two corners, both ends left out, so that rounded corners and spurs do not
+    count.
 
-    Points that stand out are weighted down (Tukey's biweight); the curve's higher terms are held back by a prior (ridge), so
-    that a short or rough side stays straight.
+    Points that stand out are weighted down (Tukey's biweight); the curve's higher terms are held back by a prior
+    (ridge), so that a short or rough side stays straight.
 
     Args:
         points: outline points of the side, (N, 2).
