@@ -278,7 +278,7 @@ def summarise_errors(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
 
 
 def bias_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Summary rows of all bodies as a Markdown table: measures down, conditions across, bias and 95 % limits in a cell."""
+    """Summary rows of all bodies as a Markdown table: measures down, conditions across, bias and limits in a cell."""
     return _cross_table([r for r in rows if r["group"] == "all"], "condition")
 
 
