@@ -19,6 +19,7 @@ _MARGIN = 0.08
 _FARTHEST = 0.2
 """How far a corner may lie from the outline, as a share of the body's depth."""
 _ROUNDS = 8
+_TURNS_DEG = (0.0, -15.0, 15.0, -30.0, 30.0)
 
 
 @dataclass(frozen=True)
@@ -104,24 +105,64 @@ def fit_body_points(
 
 def _fit_quadrilateral(line: Array, down: Array) -> tuple[Array, list[Side], list[Array]]:
     """Corners from the upper left one on, clockwise as with the spine upright; the sides and arcs after each."""
-    corners = _extremes(line, down)
+    first = _largest_quadrilateral(line, down)
+    corners = first
     for _ in range(_ROUNDS):
-        arcs = _arcs(line, corners)
-        depth = 0.5 * float(np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3]))
-        sides = [
-            fit_side(arc, corners[i], corners[(i + 1) % 4], _MARGIN * depth, (PLATE_CURVE, WALL_CURVE)[i % 2])
-            for i, arc in enumerate(arcs)
-        ]
+        arcs, sides, depth = _fit_sides(line, corners)
         moved = _meet(sides, line, depth)
         done = float(np.abs(moved - corners).max()) < 0.01
         corners = moved
         if done:
             break
-    return corners, sides, _arcs(line, corners)
+    if _area(corners) < _area(first):
+        # Prolonged sides never enclose less than the outline's own corners do: the fits went astray.
+        corners = first
+    arcs, sides, _ = _fit_sides(line, corners)
+    return corners, sides, arcs
+
+
+def _fit_sides(line: Array, corners: Array) -> tuple[list[Array], list[Side], float]:
+    """The arcs between corners, the sides fitted to them, and the body's depth."""
+    arcs = _arcs(line, corners)
+    depth = 0.5 * float(np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3]))
+    sides = [
+        fit_side(arc, corners[i], corners[(i + 1) % 4], _MARGIN * depth, (PLATE_CURVE, WALL_CURVE)[i % 2])
+        for i, arc in enumerate(arcs)
+    ]
+    return arcs, sides, depth
+
+
+def _largest_quadrilateral(line: Array, down: Array) -> Array:
+    """Four points of the outline that enclose about the largest area, from the upper left one on.
+
+    From the farthest points along the diagonals of the outline's box, turned to several angles, each point in turn
+    moves to where it is farthest from the diagonal of its neighbours.
+    """
+    best = np.empty((0, 2))
+    for turn in np.deg2rad(_TURNS_DEG):
+        cos, sin = np.cos(turn), np.sin(turn)
+        corners = _extremes(line, np.array([down[0] * cos - down[1] * sin, down[0] * sin + down[1] * cos]))
+        for _ in range(_ROUNDS):
+            before = _area(corners)
+            for i in range(4):
+                a, b = corners[i - 1], corners[(i + 1) % 4]
+                outwards = np.array([b[1] - a[1], a[0] - b[0]])
+                corners[i] = line[np.argmax((line - a) @ outwards)]
+            if _area(corners) <= before * (1 + 1e-6):
+                break
+        if not len(best) or _area(corners) > _area(best) * (1 + 1e-3):
+            best = corners
+    return best
+
+
+def _area(corners: Array) -> float:
+    """Area of a quadrilateral whose corners run clockwise as seen on the film."""
+    x, y = corners.T
+    return 0.5 * float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
 
 
 def _extremes(line: Array, down: Array) -> Array:
-    """First guess: the outline's farthest points along the diagonals of its box in the spine's direction."""
+    """The outline's farthest points along the diagonals of its box in a direction, from the upper left one on."""
     down = down / np.linalg.norm(down)
     right = np.array([down[1], -down[0]])
     across, along = line @ right, line @ down
