@@ -38,34 +38,34 @@ def genant_grade(loss_percent: float) -> int:
 
 
 def classify_deformity(
-    anterior: float, middle: float, posterior: float, neighbours_posterior: Sequence[float] = ()
+    anterior: float, middle: float, posterior: float, neighbours: Sequence[tuple[float, float]] = ()
 ) -> Deformity:
-    """Deformity of a body from its three heights (six-point morphometry) and its neighbours' posterior heights.
+    """Deformity of a body from its three heights (six-point morphometry) and its neighbours' heights.
 
-    - crush: the posterior height has lost at least 20 % against the mean of the neighbours';
+    - crush: against the mean of the neighbours, anterior and posterior height have lost 20 % or more on average, and
+      each at least 10 % (a low posterior height alone is how L5 is built);
     - wedge: the anterior height has lost at least 20 % against the posterior, and more than the middle one;
     - biconcave: the middle height has, and at least as much as the anterior one.
-
-    A crush's grade is from the largest of the losses of all three heights against the neighbours' posterior height.
 
     Args:
         anterior: Ha, any unit.
         middle: Hm, same unit.
         posterior: Hp, same unit.
-        neighbours_posterior: Hp of the bodies directly above and below, as far as there are any; without them a crush
+        neighbours: (Ha, Hp) of the bodies directly above and below, as far as there are any; without them a crush
             cannot be told from a small body and is never returned.
     Raises:
         ValueError: a height is not positive.
     """
-    heights = (anterior, middle, posterior, *neighbours_posterior)
+    heights = (anterior, middle, posterior, *(height for pair in neighbours for height in pair))
     if not all(height > 0 for height in heights):
         raise ValueError(f"heights are positive; got {heights}")
+    if neighbours:
+        expected = [sum(pair[end] for pair in neighbours) / len(neighbours) for end in (0, 1)]
+        losses = _loss(anterior, expected[0]), _loss(posterior, expected[1])
+        mean = 0.5 * sum(losses)
+        if mean >= GENANT_PERCENT[0] and min(losses) >= 0.5 * GENANT_PERCENT[0]:
+            return Deformity(CRUSH, genant_grade(mean), mean)
     wedge, biconcave = _loss(anterior, posterior), _loss(middle, posterior)
-    if neighbours_posterior:
-        expected = sum(neighbours_posterior) / len(neighbours_posterior)
-        if _loss(posterior, expected) >= GENANT_PERCENT[0]:
-            crush = max(_loss(height, expected) for height in (anterior, middle, posterior))
-            return Deformity(CRUSH, genant_grade(crush), crush)
     loss = max(wedge, biconcave)
     grade = genant_grade(loss)
     kind = NONE if grade == 0 else WEDGE if wedge > biconcave else BICONCAVE

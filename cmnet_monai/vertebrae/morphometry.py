@@ -279,13 +279,13 @@ def measure_points(
     pairs = [(a, b) for a, b in itertools.pairwise(labels) if not levels_between(a, b, labels)]
     above = {b: a for a, b in pairs if b != S1_LABEL}
     below = {a: b for a, b in pairs if b != S1_LABEL}
-    heights = {label: Length.between(p.corners_xy_px[1], p.corners_xy_px[2], scale) for label, p in points.items()}
+    heights = {label: _walls(p, scale) for label, p in points.items()}
     bodies = []
     for label in (label for label in labels if label != S1_LABEL):
         # A neighbour that the film's edge cuts is no measure of what a height should be.
         near = {side: n.get(label) for side, n in (("above", above), ("below", below))}
-        hp = {side: heights[n].square for side, n in near.items() if n is not None and n not in cut}
-        bodies.append(_measure_body(label, points[label], hp, label in cut, anterior, scale))
+        walls = {side: heights[n] for side, n in near.items() if n is not None and n not in cut}
+        bodies.append(_measure_body(label, points[label], walls, label in cut, anterior, scale))
     return FilmMorphometry(
         bodies=tuple(bodies),
         discs=tuple(_measure_disc(a, b, points, anterior, scale, least_slip_percent) for a, b in pairs),
@@ -299,8 +299,19 @@ def measure_points(
     )
 
 
+def _walls(points: BodyPoints, scale: FilmScale) -> tuple[float, float]:
+    """Ha and Hp on square pixels."""
+    sa, sp, ip, ia = points.corners_xy_px
+    return Length.between(sa, ia, scale).square, Length.between(sp, ip, scale).square
+
+
 def _measure_body(
-    label: int, points: BodyPoints, hp: dict[str, float], cut_off: bool, anterior: str, scale: FilmScale
+    label: int,
+    points: BodyPoints,
+    walls: dict[str, tuple[float, float]],
+    cut_off: bool,
+    anterior: str,
+    scale: FilmScale,
 ) -> BodyMorphometry:
     sa, sp, ip, ia = points.corners_xy_px
     front, middle, back = (
@@ -317,9 +328,9 @@ def _measure_body(
         depth_lower=Length.between(ia, ip, scale),
         tilt_upper_deg=_tilt(sp - sa, anterior, scale),
         tilt_lower_deg=_tilt(ip - ia, anterior, scale),
-        hp_above_ratio=back.square / hp["above"] if "above" in hp else None,
-        hp_below_ratio=back.square / hp["below"] if "below" in hp else None,
-        deformity=classify_deformity(front.square, middle.square, back.square, tuple(hp.values())),
+        hp_above_ratio=back.square / walls["above"][1] if "above" in walls else None,
+        hp_below_ratio=back.square / walls["below"][1] if "below" in walls else None,
+        deformity=classify_deformity(front.square, middle.square, back.square, tuple(walls.values())),
         cut_off=cut_off,
     )
 

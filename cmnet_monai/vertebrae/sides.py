@@ -13,7 +13,8 @@ PLATE_CURVE = (0.3, 0.03, 0.1)
 WALL_CURVE = (0.04, 0.01, 0.01)
 """End plates are dished, walls are nearly straight."""
 
-_NOISE_PX = 0.2
+_NOISE_PX = 0.1
+_NOISE_SHARE = 0.004
 _TUKEY = 4.685
 _ROUNDS = 12
 
@@ -88,13 +89,14 @@ def fit_side(
     rise = 1 - t * t
     design = np.stack([np.ones_like(t), t, rise, t * rise, t * t * rise], axis=1)
     prior_sd = np.array([np.inf, np.inf, *curve]) * length
-    ridge = np.diag((_NOISE_PX / prior_sd) ** 2)
+    noise = _NOISE_PX + _NOISE_SHARE * length
+    ridge = np.diag((noise / prior_sd) ** 2)
     weights, terms = np.ones_like(t), np.zeros(5)
     for _ in range(_ROUNDS):
         weighted = design * weights[:, None]
         terms = np.linalg.lstsq(weighted.T @ design + ridge, weighted.T @ d, rcond=None)[0]
         miss = d - design @ terms
-        scale = max(1.4826 * float(np.median(np.abs(miss))), 0.3 * _NOISE_PX)
+        scale = max(1.4826 * float(np.median(np.abs(miss))), 0.2 * noise)
         weights = np.clip(1 - (miss / (_TUKEY * scale)) ** 2, 0, None) ** 2
     residual = float(np.sqrt(np.sum(weights * miss**2) / max(float(weights.sum()), 1e-9)))
     return Side(start, end, terms, residual)
