@@ -7,14 +7,8 @@ from cmnet_monai.vertebrae.facing import Facing, find_anterior
 from cmnet_monai.vertebrae.flags import FLAG_CODES, Flag, find_flags
 from cmnet_monai.vertebrae.grades import Deformity, classify_deformity, genant_grade, meyerding_grade
 from cmnet_monai.vertebrae.levels import NamedBody, name_levels
-from cmnet_monai.vertebrae.morphometry import (
-    BodyMorphometry,
-    DiscMorphometry,
-    FilmMorphometry,
-    Length,
-    measure_film,
-    measure_points,
-)
+from cmnet_monai.vertebrae.measures import BodyMorphometry, DiscMorphometry, FilmMorphometry, Length
+from cmnet_monai.vertebrae.morphometry import measure_film, measure_points
 from cmnet_monai.vertebrae.outlines import polygon_outline, region_outline
 from cmnet_monai.vertebrae.parting import part_bodies
 from cmnet_monai.vertebrae.reading import VertebraReading, read_maps
