@@ -19,6 +19,7 @@ _MARGIN = 0.08
 _FARTHEST = 0.2
 """How far a corner may lie from the outline, as a share of the body's depth."""
 _ROUNDS = 8
+_LEAST_AREA = 0.88
 _TURNS_DEG = (0.0, -15.0, 15.0, -30.0, 30.0)
 
 
@@ -114,8 +115,9 @@ def _fit_quadrilateral(line: Array, down: Array) -> tuple[Array, list[Side], lis
         corners = moved
         if done:
             break
-    if _area(corners) < _area(first):
-        # Prolonged sides never enclose less than the outline's own corners do: the fits went astray.
+    if _area(corners) < _LEAST_AREA * _area(first):
+        # Prolonged sides enclose more than the outline's own corners, or little less where these are spurs: the fits
+        # went astray.
         corners = first
     arcs, sides, _ = _fit_sides(line, corners)
     return corners, sides, arcs
