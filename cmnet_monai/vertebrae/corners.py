@@ -16,7 +16,7 @@ Point = tuple[float, float]
 LEFT, RIGHT = "left", "right"
 _MARGIN = 0.08
 """Share of a body's depth that is left out at both ends of each side."""
-_FARTHEST = 0.2
+_FARTHEST = 0.07
 """How far a corner may lie from the outline, as a share of the body's depth."""
 _ROUNDS = 8
 _LEAST_AREA = 0.88
@@ -186,13 +186,12 @@ def _arcs(line: Array, corners: Array) -> list[Array]:
 
 
 def _meet(sides: list[Side], line: Array, depth: float) -> Array:
-    """Where neighbouring sides meet, upper left first; the outline's nearest point where they meet too far from it."""
+    """Where neighbouring sides meet, upper left first, but not farther from the outline than is likely."""
     corners = []
     for before, after in zip((sides[3], *sides[:3]), sides):
-        old = after.start
-        corner = cross(before.ends, after.ends)
-        near = line[np.argmin(np.sum((line - (old if corner is None else corner)) ** 2, axis=1))]
-        if corner is None or float(np.linalg.norm(corner - near)) > _FARTHEST * depth:
-            corner = near
-        corners.append(corner)
+        met = cross(before.ends, after.ends)
+        corner = after.start if met is None else met
+        near = line[np.argmin(np.sum((line - corner) ** 2, axis=1))]
+        gap = float(np.linalg.norm(corner - near))
+        corners.append(near + (corner - near) * min(1.0, _FARTHEST * depth / max(gap, 1e-9)))
     return np.array(corners)
