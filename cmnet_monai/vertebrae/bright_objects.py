@@ -12,7 +12,7 @@ from cmnet_monai.conventions import BODY_LABELS
 _BODY_PX = 40
 """Size of a body, square root of its area, on the grid that is looked at."""
 _TOP_HAT_LIMIT = 6.0
-_EDGE_LIMIT = 0.010
+_EDGE_LIMIT = 0.007
 _LEAST_PX = 30
 
 
@@ -25,9 +25,8 @@ def bright_object_scores(
 
     - how far the brightest 5 % of the body's inside stand out from their surroundings (a median filter a third of a
       body wide), divided by the median of that over all bodies: thin metal;
-    - the mean gradient at places brighter than their surroundings, divided by the film's range of grey values: the
-    ragged
-      border of cement, which is too broad for the first.
+    - the gradient at places brighter than their surroundings, above what noise gives, divided by the film's range of
+      grey values: the ragged border of cement, which is too broad for the first.
 
     Args:
         pixels: linear pixel values, (x, y), bone bright.
@@ -60,12 +59,13 @@ def bright_object_scores(
     stands_out = grey - ndimage.median_filter(grey, size=width)
     gradient = ndimage.gaussian_gradient_magnitude(grey, max(0.02 * body, 0.7))
     usual = max(float(np.median(np.abs(stands_out[inside]))), 1e-12)
+    noise = 0.5 * float(np.median(gradient[inside]))  # about half of all places are brighter than their surroundings
     scores = {}
     for label in present:
         own = inside & (labels == label)
         if own.sum() < _LEAST_PX:
             continue
         top_hat = float(np.quantile(stands_out[own], 0.95)) / usual
-        edge = float((gradient[own] * (stands_out[own] > 0)).mean()) / contrast
+        edge = (float((gradient[own] * (stands_out[own] > 0)).mean()) - noise) / contrast
         scores[label] = max(top_hat / _TOP_HAT_LIMIT, edge / _EDGE_LIMIT)
     return scores

@@ -26,7 +26,7 @@ def test_genant_grade_of_a_loss(loss: float, grade: int) -> None:
         ((12, 20, 28), ((28, 28),), "wedge", 3, 100 * 16 / 28),
     ],
 )
-def test_deformity_of_three_heights(heights, neighbours, kind, grade, loss) -> None:  # noqa: ANN001
+def test_deformity_of_three_heights(heights, neighbours, kind, grade, loss) -> None:
     found = classify_deformity(*heights, neighbours)
     assert (found.kind, found.grade) == (kind, grade)
     assert found.loss_percent == pytest.approx(loss)

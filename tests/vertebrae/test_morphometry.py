@@ -85,7 +85,9 @@ def test_measured_from_a_label_map() -> None:
     exact_film, film = measure_points(exact(BODIES), "left", SCALE), measure_film(painted(BODIES), "left", SCALE)
     for found, true in zip(film.bodies, exact_film.bodies):
         for name in ("anterior", "middle", "posterior", "depth_upper", "depth_middle", "depth_lower"):
-            assert getattr(found, name).px == pytest.approx(getattr(true, name).px, abs=1.5)  # borders lie on whole pixels
+            assert getattr(found, name).px == pytest.approx(
+                getattr(true, name).px, abs=1.5
+            )  # borders lie on whole pixels
     for found, true in zip(film.discs, exact_film.discs):
         assert found.slip_percent == pytest.approx(true.slip_percent, abs=1.5)
         assert found.angle_deg == pytest.approx(true.angle_deg, abs=1.0)
@@ -128,8 +130,14 @@ def test_aspect_counts_even_where_no_millimetres_are_given() -> None:
 
 @pytest.mark.parametrize(
     ("provenance", "asked", "given"),
-    [("user", None, True), ("calibrated", None, True), ("detector", None, False), ("detector", True, True)]
-    + [("unspecified", None, False), ("user", False, False)],
+    [
+        ("user", None, True),
+        ("calibrated", None, True),
+        ("detector", None, False),
+        ("detector", True, True),
+        ("unspecified", None, False),
+        ("user", False, False),
+    ],
 )
 def test_millimetres_only_where_the_spacing_allows(provenance: str, asked: bool | None, given: bool) -> None:
     records = measure_points(exact(BODIES), "left", FilmScale((0.5, 0.5), provenance, asked)).to_records()
