@@ -150,8 +150,7 @@ def compare_film(
     points, valid = true_points(film), film.valid_area
     if turn_deg:
         points = {label: _turned_points(p, labels.shape, turn_deg) for label, p in points.items()}
-        labels, valid = (turn_labels(a, turn_deg) for a in (labels, valid.astype(np.uint8)))
-        valid = valid > 0
+        labels, valid = turn_labels(labels, turn_deg), turn_labels(valid.astype(np.uint8), turn_deg) > 0
     facing = find_anterior(labels)
     side = "unknown" if facing.side == "unknown" else "right" if facing.side == film.faces else "wrong"
     measured = measure_film(labels, film.faces, valid_area=valid)
@@ -187,8 +186,10 @@ def _turn(shape: tuple[int, ...], degrees: float) -> tuple[Array, Array, tuple[i
 def _turned_points(points: BodyPoints, shape: tuple[int, ...], degrees: float) -> BodyPoints:
     turn, half, new = _turn(shape, degrees)
     middle = 0.5 * (np.array(new) - 1)
-    moved = [(p - half) @ turn.T + middle for p in (points.corners_xy_px, points.plates_xy_px, points.walls_xy_px)]
-    return BodyPoints(*moved, points.residual_px)
+    corners, plates, walls = (
+        (p - half) @ turn.T + middle for p in (points.corners_xy_px, points.plates_xy_px, points.walls_xy_px)
+    )
+    return BodyPoints(corners, plates, walls, points.residual_px)
 
 
 def run_bias(
@@ -233,17 +234,20 @@ def run_bias(
 def mirror_film(film: SyntheticFilm) -> SyntheticFilm:
     """A film, its label map and truth mirrored, so that the patient faces the other way."""
 
-    def flipped(points: Array) -> Array:
+    def flipped(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return points * (-1, 1) + (film.pixels.shape[0] - 1, 0)
 
-    bodies = []
-    for body in film.bodies:
-        x, y = flipped(np.array(body.centre_xy_px))
-        plates = None if body.plates_xy_px is None else flipped(body.plates_xy_px)
-        moved = {"centre_xy_px": (float(x), float(y)), "corners_xy_px": flipped(body.corners_xy_px)}
-        bodies.append(replace(body, plates_xy_px=plates, **moved))
+    bodies = tuple(
+        replace(
+            body,
+            centre_xy_px=(film.pixels.shape[0] - 1 - body.centre_xy_px[0], body.centre_xy_px[1]),
+            corners_xy_px=flipped(body.corners_xy_px),
+            plates_xy_px=None if body.plates_xy_px is None else flipped(body.plates_xy_px),
+        )
+        for body in film.bodies
+    )
     arrays = {name: getattr(film, name)[::-1] for name in ("pixels", "label_map", "valid_area")}
-    return replace(film, bodies=tuple(bodies), faces="right" if film.faces == "left" else "left", **arrays)
+    return replace(film, bodies=bodies, faces="right" if film.faces == "left" else "left", **arrays)
 
 
 def summarise_errors(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:

@@ -140,7 +140,7 @@ def _largest_quadrilateral(line: Array, down: Array) -> Array:
     From the farthest points along the diagonals of the outline's box, turned to several angles, each point in turn
     moves to where it is farthest from the diagonal of its neighbours.
     """
-    best = np.empty((0, 2))
+    best: Array = np.empty((0, 2))
     for turn in np.deg2rad(_TURNS_DEG):
         cos, sin = np.cos(turn), np.sin(turn)
         corners = _extremes(line, np.array([down[0] * cos - down[1] * sin, down[0] * sin + down[1] * cos]))

@@ -91,7 +91,9 @@ def fit_side(
     prior_sd = np.array([np.inf, np.inf, *curve]) * length
     noise = _NOISE_PX + _NOISE_SHARE * length
     ridge = np.diag((noise / prior_sd) ** 2)
-    weights, terms = np.ones_like(t), np.zeros(5)
+    weights: Array = np.ones_like(t)
+    terms: Array = np.zeros(5)
+    miss = d
     for _ in range(_ROUNDS):
         weighted = design * weights[:, None]
         terms = np.linalg.lstsq(weighted.T @ design + ridge, weighted.T @ d, rcond=None)[0]
