@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cmnet_monai.datasets.datalist import DATALIST_NAME, write_datalist
 from cmnet_monai.datasets.splits import SECTIONS, split_patients
@@ -160,7 +161,8 @@ def write_film(film: SyntheticFilm, plan: Plan, folder: Path) -> dict[str, Any]:
                 "level": body.level,
                 "label": body.label,
                 "centre_xy_px": [round(float(v), 3) for v in body.centre_xy_px],
-                "corners_xy_px": [[round(float(v), 3) for v in corner] for corner in body.corners_xy_px],
+                "corners_xy_px": _rounded(body.corners_xy_px),
+                "plates_xy_px": None if body.plates_xy_px is None else _rounded(body.plates_xy_px),
                 "deformity": body.deformity,
                 "grade": body.grade,
                 "findings": list(body.findings),
@@ -172,6 +174,10 @@ def write_film(film: SyntheticFilm, plan: Plan, folder: Path) -> dict[str, Any]:
     with atomic_write(folder / "truth" / f"{plan.name}.json") as temporary:
         Path(temporary).write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     return _datalist_item(plan, truth)
+
+
+def _rounded(points: NDArray[np.float64]) -> list[list[float]]:
+    return [[round(float(v), 3) for v in point] for point in points]
 
 
 def _datalist_item(plan: Plan, truth: dict[str, Any]) -> dict[str, Any]:

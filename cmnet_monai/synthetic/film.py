@@ -48,6 +48,8 @@ class BodyTruth:
         grade: Genant grade, 0 to 3; -1 where it is unknown.
         findings: "cement", "screws", "spondylolysis".
         slip_mm: how far it has slipped forwards on the body below.
+        plates_xy_px: middles of the upper and the lower end plate as the outline follows them, (2, 2), px; None on
+            films from a CT.
     """
 
     level: str
@@ -58,6 +60,7 @@ class BodyTruth:
     grade: int
     findings: tuple[str, ...]
     slip_mm: float = 0.0
+    plates_xy_px: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -179,17 +182,21 @@ def render_labels(
         labels[window][mask] = body.label
         ix, iy = np.nonzero(mask)
         centre = float(ix.mean() + window[0].start), float(iy.mean() + window[1].start)
-        truths.append(
-            BodyTruth(body.level, body.label, centre, corners, body.deformity, body.grade, body.findings, body.slip_mm)
-        )
+        about = (body.deformity, body.grade, body.findings, body.slip_mm)
+        plates = vertebra.plates_px(body, geometry)
+        truths.append(BodyTruth(body.level, body.label, centre, corners, *about, plates))
     return labels, tuple(truths)
 
 
 def _mirror(truth: BodyTruth, width_px: int) -> BodyTruth:
-    corners = truth.corners_xy_px.copy()
-    corners[:, 0] = width_px - 1 - corners[:, 0]
+    def mirrored(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return points * (-1, 1) + (width_px - 1, 0)
+
     return replace(
-        truth, centre_xy_px=(width_px - 1 - truth.centre_xy_px[0], truth.centre_xy_px[1]), corners_xy_px=corners
+        truth,
+        centre_xy_px=(width_px - 1 - truth.centre_xy_px[0], truth.centre_xy_px[1]),
+        corners_xy_px=mirrored(truth.corners_xy_px),
+        plates_xy_px=None if truth.plates_xy_px is None else mirrored(truth.plates_xy_px),
     )
 
 

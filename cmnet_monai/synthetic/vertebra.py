@@ -204,3 +204,11 @@ def _outline_bowls(vertebra: Vertebra) -> tuple[float, float]:
 def corners_px(vertebra: Vertebra, geometry: Geometry) -> npt.NDArray[np.float64]:
     """Projected corners, (4, 2) in px: superior-anterior, superior-posterior, inferior-posterior, inferior-anterior."""
     return np.array([geometry.project_px(vertebra.to_world(a, s)) for a, s in vertebra.corners_mm])
+
+
+def plates_px(vertebra: Vertebra, geometry: Geometry) -> npt.NDArray[np.float64]:
+    """Projected middles of the upper and the lower end plate as the outline follows them, (2, 2) in px."""
+    (a0, s0), (a1, s1), (a2, s2), (a3, s3) = vertebra.corners_mm
+    upper, lower = _outline_bowls(vertebra)
+    middles = (0.5 * (a0 + a1), 0.5 * (s0 + s1) + upper), (0.5 * (a2 + a3), 0.5 * (s2 + s3) - lower)
+    return np.array([geometry.project_px(vertebra.to_world(a, s)) for a, s in middles])

@@ -1,0 +1,171 @@
+"""What a reader should look at before trusting a film's result: named flags in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmnet_monai.conventions import LABEL_OF_LEVEL, LEVEL_OF_LABEL, LUMBAR, LUMBAR_LABELS, S1_LABEL
+from cmnet_monai.vertebrae.bright_objects import bright_object_scores
+from cmnet_monai.vertebrae.chain import chain_centres, chain_labels, cut_labels, levels_between
+
+Array = NDArray[np.floating]
+Labels = NDArray[np.integer]
+
+CUT_OFF = "cut_off"
+FEWER_THAN_FIVE = "fewer_than_five_lumbar"
+MORE_THAN_FIVE = "more_than_five_lumbar"
+MISSED_LEVEL = "missed_level"
+LOW_CONFIDENCE = "low_confidence"
+IMPLANT_OR_CEMENT = "implant_or_cement_suspected"
+NOT_LATERAL_LUMBAR = "not_a_lateral_lumbar_film"
+FLAG_CODES = (
+    CUT_OFF,
+    FEWER_THAN_FIVE,
+    MORE_THAN_FIVE,
+    MISSED_LEVEL,
+    LOW_CONFIDENCE,
+    IMPLANT_OR_CEMENT,
+    NOT_LATERAL_LUMBAR,
+)
+
+_LEAST_BODIES = 3
+_UNEVEN_STEPS = 1.9
+_UNEVEN_AREAS = 4.0
+_STRAY = 0.3
+_STEEP_DEG = 45.0
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One thing to look at.
+
+    Args:
+        code: one of `FLAG_CODES`.
+        level: the body it is about, None for the film.
+        text: the flag in a plain sentence.
+    """
+
+    code: str
+    level: str | None
+    text: str
+
+    def record(self) -> dict[str, str | None]:
+        """The flag as a row of a table."""
+        return {"code": self.code, "level": self.level, "text": self.text}
+
+
+def find_flags(
+    label_map: Labels,
+    scores: Mapping[str, float] | None = None,
+    pixels: NDArray | None = None,
+    valid_area: NDArray[np.bool_] | None = None,
+    least_score: float = 0.5,
+    bright_limit: float = 1.0,
+    aspect_yx: float = 1.0,
+) -> tuple[Flag, ...]:
+    """Flags of a film, those of the film first, then by body from head to feet.
+
+    Args:
+        label_map: (x, y), VerSe codes.
+        scores: confidence of each body by level, 0 to 1; None leaves that flag out.
+        pixels: linear pixel values, (x, y), bone bright; None leaves out the flag for implants and cement.
+        valid_area: (x, y), False where the collimator covers the film.
+        least_score: a body with a lower score is flagged.
+        bright_limit: a body with a higher score of `bright_object_scores` is flagged.
+        aspect_yx: height of a pixel divided by its width.
+    Raises:
+        ValueError: film, label map and valid area differ in shape.
+    """
+    for name, array in (("film", pixels), ("valid area", valid_area)):
+        if array is not None and array.shape != label_map.shape:
+            raise ValueError(f"{name} and label map have one shape (x, y); got {array.shape} and {label_map.shape}")
+    labels = chain_labels(label_map)
+    bodies = [label for label in labels if label != S1_LABEL]
+    found = [*_film_flags(label_map, bodies, aspect_yx), *_count_flags(labels), *_gap_flags(labels)]
+    cut = set(cut_labels(label_map, valid_area))
+    bright = {} if pixels is None else bright_object_scores(pixels, label_map, valid_area)
+    for label in bodies:
+        level = LEVEL_OF_LABEL[label]
+        if label in cut:
+            text = f"{level} reaches the edge of the film: part of it may be missing, its measures may be too small."
+            found.append(Flag(CUT_OFF, level, text))
+        score = None if scores is None else scores.get(level)
+        if score is not None and score < least_score:
+            text = f"{level} was found with little confidence ({score:.2f}, limit {least_score:.2f})."
+            found.append(Flag(LOW_CONFIDENCE, level, text))
+        if bright.get(label, 0.0) > bright_limit:
+            text = f"{level} holds something bright with sharp edges: an implant or bone cement is suspected."
+            found.append(Flag(IMPLANT_OR_CEMENT, level, text))
+    return tuple(found)
+
+
+def _film_flags(label_map: Labels, bodies: list[int], aspect_yx: float) -> list[Flag]:
+    reason = not_lateral_reason(label_map, bodies, aspect_yx)
+    if reason is None:
+        return []
+    return [Flag(NOT_LATERAL_LUMBAR, None, f"This may not be a lateral lumbar film: {reason}.")]
+
+
+def not_lateral_reason(label_map: Labels, bodies: list[int], aspect_yx: float = 1.0) -> str | None:
+    """Why a label map does not look like that of a lateral lumbar film, in words; None if it does.
+
+    Args:
+        label_map: (x, y), VerSe codes.
+        bodies: labels of its bodies from head to feet, S1 left out.
+        aspect_yx: height of a pixel divided by its width.
+    """
+    if len(bodies) < _LEAST_BODIES:
+        return f"only {len(bodies)} vertebral bodies were found"
+    if not any(label in LUMBAR_LABELS for label in bodies):
+        return "no lumbar body was found"
+    centres = chain_centres(label_map, bodies) * np.array([1.0, aspect_yx])
+    steps = np.diff(centres, axis=0)
+    missing = np.array([1 + len(levels_between(a, b, bodies)) for a, b in pairwise(bodies)])
+    lengths = np.linalg.norm(steps, axis=1) / missing
+    if float(lengths.max() / max(lengths.min(), 1e-9)) > _UNEVEN_STEPS:
+        return "the bodies do not follow each other at even steps"
+    down = float(np.degrees(np.arctan2(abs(centres[-1, 0] - centres[0, 0]), centres[-1, 1] - centres[0, 1])))
+    if down > _STEEP_DEG:
+        return "the spine does not run down the film"
+    if _stray(centres) > _STRAY * float(np.median(lengths)):
+        return "the bodies do not lie along a smooth curve"
+    areas = np.array([(label_map == label).sum() for label in bodies], dtype=np.float64)
+    if float(areas.max() / areas.min()) > _UNEVEN_AREAS:
+        return "the bodies differ too much in size"
+    return None
+
+
+def _stray(centres: Array) -> float:
+    """Greatest distance of a centre from a smooth curve through all of them, a cubic at most."""
+    along = centres[:, 1]
+    degree = min(3, len(centres) - 2)
+    middle, half = float(along.mean()), max(float(np.ptp(along)) / 2, 1e-9)
+    t = (along - middle) / half
+    return float(np.abs(centres[:, 0] - np.polyval(np.polyfit(t, centres[:, 0], degree), t)).max())
+
+
+def _count_flags(labels: list[int]) -> list[Flag]:
+    lumbar = [label for label in labels if label in LUMBAR_LABELS]
+    if LABEL_OF_LEVEL["L6"] in labels:
+        text = "There are more than five lumbar bodies: a lumbosacral variant, or a miscount."
+        return [Flag(MORE_THAN_FIVE, None, text)]
+    if len(lumbar) < len(LUMBAR):
+        missing = [level for level in LUMBAR if LABEL_OF_LEVEL[level] not in labels]
+        text = f"{len(lumbar)} of five lumbar bodies were found; missing: {', '.join(missing)}."
+        return [Flag(FEWER_THAN_FIVE, None, text)]
+    return []
+
+
+def _gap_flags(labels: list[int]) -> list[Flag]:
+    """A flag for each level that is missing between two that were found."""
+    flags = []
+    for upper, lower in pairwise(labels):
+        for label in levels_between(upper, lower, labels):
+            level, a, b = (LEVEL_OF_LABEL[code] for code in (label, upper, lower))
+            flags.append(Flag(MISSED_LEVEL, level, f"{level} was not found between {a} and {b}."))
+    return flags
