@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from cmnet_monai import cli_experiments
+from cmnet_monai import cli_experiments, cli_predict
 from cmnet_monai.cli_common import fail as _fail
 from cmnet_monai.cli_common import name_and_value as _name_and_value
 from cmnet_monai.cli_common import quiet as _quiet
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_experiments.app, name="experiments")
+app.command("predict")(cli_predict.predict)
 
 
 def _version(show: bool) -> None:

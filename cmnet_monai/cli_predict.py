@@ -1,0 +1,94 @@
+"""`cmnet-monai predict`: the bundle's inference with a person's habits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from cmnet_monai.cli_common import fail, quiet
+from cmnet_monai.conventions import LUMBAR
+
+
+def predict(
+    films: Annotated[
+        list[str], typer.Argument(help='Films, folders (searched recursively), datalists, or patterns: "in/*.dcm".')
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")],
+    overlay: Annotated[bool, typer.Option(help="A picture of each film with what was found on it.")] = True,
+    dicom_seg: Annotated[bool, typer.Option("--dicom-seg", help="A DICOM Segmentation for each DICOM film.")] = False,
+    dicom_sr: Annotated[
+        bool, typer.Option("--dicom-sr", help="A DICOM structured report with the measurements, likewise.")
+    ] = False,
+    levels: Annotated[str, typer.Option(help="Levels that the binary mask holds.")] = ",".join(LUMBAR),
+    anterior: Annotated[str, typer.Option(help="Where the patient's front is: left, right, or auto.")] = "auto",
+    centres: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="JSON of centres that you give for some films; they guide the network there."),
+    ] = None,
+    all_mm: Annotated[
+        bool, typer.Option("--all-mm", help="Millimetres for detector and unspecified spacings too (magnified!).")
+    ] = False,
+    anonymous_names: Annotated[
+        bool, typer.Option("--anonymous-names", help="Name outputs by a hash, not by the film.")
+    ] = False,
+    device: Annotated[Optional[str], typer.Option(help="cpu, cuda, cuda:1; found by itself by default.")] = None,  # noqa: UP045
+    batch_size: Annotated[int, typer.Option(min=1, help="Films that the network sees at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read films beside the network.")] = 0,
+    weights: Annotated[Optional[Path], typer.Option(help="Other weights than the bundle's.")] = None,  # noqa: UP045
+    bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
+) -> None:
+    """Segment, name and measure the vertebrae of lateral lumbar radiographs.
+
+    Each film gets a mask of L1-L5, a label map of every level (NIfTI and PNG), centres and measurements (JSON) and a
+    picture; the batch gets films.csv, vertebrae.csv, discs.csv, flags.csv and failures.csv. Results that are there
+    already are kept, so a run that was broken off goes on where it stopped. One bad film never stops the others.
+
+    Exit code: 0 if every film worked, 3 if some did not, 1 if none did.
+
+    \b
+    Examples:
+      cmnet-monai predict film.dcm -o out
+      cmnet-monai predict archive/ "more/*.png" -o out --dicom-seg --dicom-sr --workers 2
+    """
+    quiet()
+    from cmnet_monai.bundle_location import bundle_root
+    from cmnet_monai.prediction import Wanted
+    from cmnet_monai.prediction import predict as run
+
+    settings: dict[str, object] = {"batch_size": batch_size, "num_workers": workers, "anonymous_names": anonymous_names}
+    settings |= {} if device is None else {"device": device}
+    settings |= {} if weights is None else {"ckpt_path": str(weights)}
+    settings |= {} if centres is None else {"given_centres": str(centres)}
+    try:
+        settings["levels"] = _levels(levels)
+        wanted = Wanted(overlay, dicom_seg, dicom_sr, _side(anterior), all_mm)
+        done = run(films, output, bundle_root(bundle), wanted, typer.echo, **settings)
+    except (OSError, ValueError, RuntimeError) as error:
+        fail(error)
+    typer.echo(
+        f"\n{done.done} films done, {done.kept} kept from before, {done.flagged} with flags, "
+        f"{len(done.failures)} problems; results in {done.output.resolve()}"
+    )
+    for failure in done.failures[:10]:
+        typer.echo(f"  {failure['film']}: {failure['reason']}. {failure['remedy']}.", err=True)
+    if len(done.failures) > 10:
+        typer.echo(f"  and {len(done.failures) - 10} more, see failures.csv", err=True)
+    raise typer.Exit(done.exit_code)
+
+
+def _levels(text: str) -> list[str]:
+    from cmnet_monai.conventions import LABEL_OF_LEVEL
+
+    levels = [level.strip() for level in text.split(",") if level.strip()]
+    unknown = [level for level in levels if level not in LABEL_OF_LEVEL]
+    if unknown or not levels:
+        raise ValueError(f"--levels takes levels such as L1,L2; got {text!r}")
+    return levels
+
+
+def _side(text: str) -> str:
+    if text not in ("left", "right", "auto"):
+        raise ValueError(f"--anterior is left, right or auto; got {text!r}")
+    return text

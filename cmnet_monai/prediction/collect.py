@@ -1,0 +1,36 @@
+"""Which films a command line means."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+from cmnet_monai.datasets import find_films
+
+
+def collect_films(sources: Iterable[str]) -> tuple[list[Path], dict[str, str]]:
+    """Films of files, folders (searched recursively), datalists and patterns such as ``"films/*.dcm"``.
+
+    Args:
+        sources: as they stand on the command line; a pattern that the shell did not expand is expanded here.
+    Returns:
+        The films, each once, in the order given, and why a source holds none, by source.
+    """
+    films: dict[Path, None] = {}
+    missing: dict[str, str] = {}
+    for source in sources:
+        path = Path(source)
+        if path.exists() or not glob.has_magic(source):
+            found = [path]
+        else:
+            root = Path(path.anchor)
+            found = sorted(root.glob(str(path.relative_to(root))))
+            if not found:
+                missing[source] = "no file fits this pattern"
+        for one in found:
+            try:
+                films.update(dict.fromkeys(film.resolve() for film in find_films(one)))
+            except FileNotFoundError as error:
+                missing[source] = str(error).removeprefix(f"{one}: ")
+    return list(films), missing

@@ -1,0 +1,214 @@
+"""One segmented film: measure it, flag it, and write what is wanted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmnet_monai.conventions import LABEL_OF_LEVEL, S1_LABEL
+from cmnet_monai.io import Algorithm, Film, atomic_write, read_film, read_label_map, write_dicom_seg, write_dicom_sr
+from cmnet_monai.io.results import FilmResult, film_fingerprint
+from cmnet_monai.prediction.dicom_rows import report_sites
+from cmnet_monai.vertebrae import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
+from cmnet_monai.visualize import save_reading
+
+AUTO = "auto"
+RIM_SHARE = 0.2
+"""Rim left out of grey-value statistics, as a share of a body's inscribed radius: the cortex."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to write for each film beside mask, label map, centres and tables.
+
+    Args:
+        overlay: a PNG with outlines, end plates, names and flags.
+        dicom_seg: a DICOM Segmentation; DICOM films only.
+        dicom_sr: a DICOM structured report with the measurements; DICOM films only.
+        anterior: where the patient's front is: "left", "right", or "auto" to find it film by film.
+        all_millimetres: give millimetres for detector and unspecified spacings too, their provenance beside them.
+    """
+
+    overlay: bool = False
+    dicom_seg: bool = False
+    dicom_sr: bool = False
+    anterior: str = AUTO
+    all_millimetres: bool = False
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Tables of one film, as lists of records, and what could not be written, as texts.
+
+    Args:
+        film: one record.
+        bodies: from head to feet, S1 left out.
+        discs: between neighbours.
+        flags: what a reader should look at.
+        problems: what is missing and why.
+        picture: file of the overlay, if there is one.
+    """
+
+    film: dict[str, Any]
+    bodies: list[dict[str, Any]]
+    discs: list[dict[str, Any]]
+    flags: list[dict[str, Any]]
+    problems: list[str] = field(default_factory=list)
+    picture: str | None = None
+
+
+def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id: str, shown: str) -> Finished:
+    """Measure a film whose result the inference workflow wrote, and write what is wanted.
+
+    ``<name>_measurements.json`` holds the tables; it is written last. Pictures and DICOM objects are named
+    ``<name>_overlay.png``, ``<name>_seg.dcm`` and ``<name>_sr.dcm``.
+
+    Args:
+        film_file: the film.
+        output: the folder of the results.
+        name: stem of its files.
+        wanted: what to write.
+        run_id: identity of the inference run.
+        shown: what tables call the film.
+    Raises:
+        FilmError: the film cannot be read any more.
+    """
+    identity = {"run": run_id, "wanted": repr(wanted), "film_fingerprint": film_fingerprint(film_file)}
+    target = output / f"{name}_measurements.json"
+    kept = _kept(target, identity, _expected(output, name, wanted, film_file))
+    if kept is not None:
+        return _with_picture(kept, output, name)
+    result = FilmResult(output, name)
+    record = json.loads(result.centres.read_text(encoding="utf-8"))
+    labels, film = read_label_map(result.labels_png), read_film(film_file)
+    measures, finished = _measure(film, labels, record["centres"], wanted, shown)
+    scale = _scale(film, wanted)
+    steps: dict[str, tuple[bool, Callable[[], object]]] = {
+        "overlay": (
+            wanted.overlay,
+            lambda: save_reading(output / f"{name}_overlay.png", film, labels, measures, finished.flags, shown),
+        ),
+        "DICOM SEG": (
+            wanted.dicom_seg,
+            lambda: write_dicom_seg(
+                output / f"{name}_seg.dcm", film_file, labels, algorithm=_algorithm(run_id), run_id=run_id
+            ),
+        ),
+        "DICOM SR": (
+            wanted.dicom_sr,
+            lambda: write_dicom_sr(
+                output / f"{name}_sr.dcm",
+                film_file,
+                report_sites(finished.bodies, finished.discs, finished.film, measures),
+                spacing_provenance=scale.provenance if scale.in_mm else "none",
+                seg_path=output / f"{name}_seg.dcm" if wanted.dicom_seg else None,
+                algorithm=_algorithm(run_id),
+                run_id=run_id,
+            ),
+        ),
+    }
+    for what, (is_wanted, write) in steps.items():
+        if is_wanted:
+            try:
+                write()
+            except (OSError, ValueError) as error:
+                finished.problems.append(f"no {what}: {getattr(error, 'reason', '') or error}")
+    _write(target, {**identity, **_as_record(finished)})
+    return _with_picture(finished, output, name)
+
+
+def _measure(
+    film: Film, labels: np.ndarray, centres: list[Mapping[str, Any]], wanted: Wanted, shown: str
+) -> tuple[FilmMorphometry | None, Finished]:
+    scale = _scale(film, wanted)
+    by_level = {str(centre["level"]): centre for centre in centres}
+    scores = {level: float(centre["score"]) for level, centre in by_level.items()}
+    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=scale.aspect_yx)
+    evidence = sorted({str(centre["evidence"]) for centre in centres})
+    head = {"film": shown, "bodies": len(set(np.unique(labels)) - {0, S1_LABEL})}
+    measures, problems = None, []
+    try:
+        side = None if wanted.anterior == AUTO else wanted.anterior
+        measures = measure_film(labels, side, scale, film.valid_area)
+    except ValueError as error:
+        problems.append(f"not measured: {error}")
+    nothing: dict[str, list[dict[str, Any]]] = {"film": [dict(scale.records())], "bodies": [], "discs": []}
+    records = nothing if measures is None else measures.to_records()
+    grey = {found.level: found.record() for found in region_statistics(film.pixels, labels, RIM_SHARE)}
+    rows = {row["level"]: row for row in records["bodies"]}
+    places = {level: (by_level.get(level), rows.get(level)) for level in grey if level != "S1"}
+    bodies = [
+        {
+            "film": shown,
+            "level": level,
+            "label": LABEL_OF_LEVEL[level],
+            **{key: (centre or {}).get(key) for key in ("x_px", "y_px", "score", "evidence")},
+            **(row or {}),
+            **{key: value for key, value in grey[level].items() if key not in ("level", "rim_px")},
+        }
+        for level, (centre, row) in places.items()
+    ]
+    discs = [{"film": shown, **row} for row in records["discs"]]
+    film_row = {**head, **records["film"][0], **_worst(records["bodies"], discs)}
+    film_row |= {"level_evidence": "; ".join(evidence), "flags": len(flags)}
+    flag_rows = [{"film": shown, **flag.record()} for flag in flags]
+    return measures, Finished(film_row, bodies, discs, flag_rows, problems)
+
+
+def _worst(bodies: list[dict[str, Any]], discs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The body that has lost most height, and the disc with the greatest slip."""
+    body = max(bodies, key=lambda row: row["loss_percent"], default={})
+    disc = max(discs, key=lambda row: abs(row["slip_percent"]), default={})
+    return {
+        "worst_loss_percent": body.get("loss_percent"),
+        "worst_level": body.get("level"),
+        "worst_slip_percent": disc.get("slip_percent"),
+    }
+
+
+def _scale(film: Film, wanted: Wanted) -> FilmScale:
+    sx, sy = (float(v) for v in film.spacing_xy_mm)
+    known = bool(np.isfinite([sx, sy]).all())
+    millimetres = True if wanted.all_millimetres and known else None
+    return FilmScale((sx, sy) if known else None, film.provenance if known else "none", millimetres)
+
+
+def _algorithm(run_id: str) -> Algorithm:
+    return Algorithm(parameters={"run": run_id})
+
+
+def _expected(output: Path, name: str, wanted: Wanted, film_file: Path) -> list[Path]:
+    endings = [(wanted.overlay, "_overlay.png"), (wanted.dicom_seg, "_seg.dcm"), (wanted.dicom_sr, "_sr.dcm")]
+    return [output / f"{name}{ending}" for is_wanted, ending in endings if is_wanted]
+
+
+def _kept(target: Path, identity: Mapping[str, Any], expected: list[Path]) -> Finished | None:
+    """What an earlier run made of the same film in the same way, if all of it is there."""
+    try:
+        record = json.loads(target.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(record, dict) or any(record.get(key) != value for key, value in identity.items()):
+        return None
+    if record["problems"] or not all(file.is_file() for file in expected):
+        return None
+    return Finished(**{key: record[key] for key in ("film", "bodies", "discs", "flags", "problems")})
+
+
+def _with_picture(finished: Finished, output: Path, name: str) -> Finished:
+    picture = output / f"{name}_overlay.png"
+    return replace(finished, picture=str(picture) if picture.is_file() else None)
+
+
+def _as_record(finished: Finished) -> dict[str, Any]:
+    return {key: getattr(finished, key) for key in ("film", "bodies", "discs", "flags", "problems")}
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    with atomic_write(path) as temporary:
+        Path(temporary).write_text(json.dumps(record, indent=1, allow_nan=False, default=float) + "\n", "utf-8")

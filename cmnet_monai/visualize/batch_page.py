@@ -1,0 +1,99 @@
+"""One HTML page for a batch of films: thumbnails and a table to sort, in one file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from cmnet_monai.io import atomic_write
+
+THUMBNAIL_PX = 220
+_STYLE = """
+body{font:14px/1.4 system-ui,sans-serif;margin:1.5rem;background:#fafafa;color:#1a1a1a}
+h1{font-size:1.3rem}table{border-collapse:collapse;background:#fff}
+th,td{border:1px solid #ddd;padding:.35rem .6rem;text-align:left;vertical-align:top}
+th{cursor:pointer;background:#f0f0f0;position:sticky;top:0}th:after{content:" \\2195";color:#999}
+td.n{text-align:right;font-variant-numeric:tabular-nums}.flag{color:#b00020}img{display:block;max-height:220px}
+"""
+_SORT = """
+document.querySelectorAll("th").forEach((head,i)=>head.addEventListener("click",()=>{
+ const body=document.querySelector("tbody"),down=head.dataset.down!=="1";
+ document.querySelectorAll("th").forEach(h=>delete h.dataset.down);if(down)head.dataset.down="1";
+ const value=r=>{const t=r.cells[i].dataset.v??r.cells[i].textContent,n=parseFloat(t);return isNaN(n)?t:n};
+ [...body.rows].sort((a,b)=>{const x=value(a),y=value(b);
+  const c=typeof x===typeof y?(x<y?-1:x>y?1:0):(typeof x==="number"?-1:1);return down?c:-c})
+ .forEach(r=>body.appendChild(r))}));
+"""
+
+
+def write_batch_page(
+    path: str | Path,
+    films: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    failures: Sequence[Mapping[str, str]] = (),
+    title: str = "Vertebrae on lateral lumbar radiographs",
+) -> None:
+    """Write the page, whole or not at all. Everything that comes from films or file names is escaped.
+
+    Args:
+        path: the HTML file.
+        films: one record a film: what ``columns`` names, ``flags`` as a list of sentences, and ``picture``, the file of
+            its overlay or None.
+        columns: heading of each column of the table by its key in the records, in order.
+        failures: records with ``film``, ``reason`` and ``remedy``.
+        title: heading of the page.
+    """
+    heads = "".join(f"<th>{html.escape(text)}</th>" for text in ("picture", *columns.values(), "flags"))
+    rows = "\n".join(_row(film, columns) for film in films)
+    failed = "\n".join(
+        f"<li><b>{html.escape(str(f['film']))}</b>: {html.escape(f['reason'])}. {html.escape(f['remedy'])}.</li>"
+        for f in failures
+    )
+    problems = f"<h2>{len(failures)} problems</h2><ul>{failed}</ul>" if failures else ""
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{_STYLE}</style></head><body>'
+        f"<h1>{html.escape(title)}</h1><p>{len(films)} films. Research software, not a medical device. "
+        f"Click a heading to sort.</p>{problems}<table><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table><script>{_SORT}</script></body></html>\n"
+    )
+    with atomic_write(path) as temporary:
+        Path(temporary).write_text(page, encoding="utf-8")
+
+
+def _row(film: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    cells = "".join(_cell(film.get(key)) for key in columns)
+    flags = film.get("flags") or []
+    listed = "".join(f"<li>{html.escape(str(text))}</li>" for text in flags)
+    flagged = f'<ul class="flag">{listed}</ul>' if flags else ""
+    picture = _thumbnail(film.get("picture"))
+    return f'<tr><td data-v="">{picture}</td>{cells}<td data-v="{len(flags)}">{flagged}</td></tr>'
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "<td></td>"
+    if isinstance(value, float):
+        return f'<td class="n" data-v="{value!r}">{value:.1f}</td>'
+    if isinstance(value, int):
+        return f'<td class="n">{value}</td>'
+    return f"<td>{html.escape(str(value))}</td>"
+
+
+def _thumbnail(picture: str | Path | None) -> str:
+    if picture is None or not Path(picture).is_file():
+        return ""
+    with Image.open(picture) as image:
+        small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    stream = io.BytesIO()
+    small.save(stream, format="JPEG", quality=80)
+    data = base64.b64encode(stream.getvalue()).decode("ascii")
+    return f'<img alt="" width="{small.width}" height="{small.height}" src="data:image/jpeg;base64,{data}">'
