@@ -161,7 +161,7 @@ def compare_film(
             name, condition, b.level, kinds[b.level][0], b.deformity.kind, kinds[b.level][1], b.deformity.grade
         )
         for b in measured.bodies
-        if b.level in kinds and not b.cut_off
+        if b.level in kinds and b.deformity is not None
     ]
     only_kinds = {level: kind for level, (kind, _) in kinds.items()}
     return compare_measures(name, condition, measured, truth, only_kinds), grades, side
