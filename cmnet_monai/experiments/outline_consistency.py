@@ -52,8 +52,10 @@ def run_outline_consistency(outlines: str | Path, labels: str | Path, folder: st
         drawn = measure_points(_polygon_points(content, label_map), side, FilmScale())
         comparisons += compare_measures(file.stem, "label map", measured, drawn)
         of_polygon = {body.level: body.deformity for body in drawn.bodies}
-        for body in (b for b in measured.bodies if b.level in of_polygon and not b.cut_off):
-            goal, found = of_polygon[body.level], body.deformity
+        for body in measured.bodies:
+            goal, found = of_polygon.get(body.level), body.deformity
+            if goal is None or found is None:
+                continue
             kinds = (goal.kind, found.kind, goal.grade, found.grade)
             grades.append(GradeComparison(file.stem, "label map", body.level, *kinds))
         facing = find_anterior(label_map).side

@@ -56,7 +56,7 @@ class BodyMorphometry:
         tilt_lower_deg: the same of the lower end plate.
         hp_above_ratio: Hp divided by that of the body directly above; None where there is none.
         hp_below_ratio: the same for the body below (never S1).
-        deformity: kind and Genant grade candidate.
+        deformity: kind and Genant grade candidate; None if the body is cut off.
         cut_off: the body reaches the edge of the film, so its measures are too small.
     """
 
@@ -72,7 +72,7 @@ class BodyMorphometry:
     tilt_lower_deg: float
     hp_above_ratio: float | None
     hp_below_ratio: float | None
-    deformity: Deformity
+    deformity: Deformity | None
     cut_off: bool
 
     @property
@@ -104,9 +104,9 @@ class BodyMorphometry:
             "hp_below_ratio": self.hp_below_ratio,
             "tilt_upper_deg": self.tilt_upper_deg,
             "tilt_lower_deg": self.tilt_lower_deg,
-            "deformity_candidate": self.deformity.kind,
-            "genant_candidate": self.deformity.grade,
-            "loss_percent": self.deformity.loss_percent,
+            "deformity_candidate": None if self.deformity is None else self.deformity.kind,
+            "genant_candidate": None if self.deformity is None else self.deformity.grade,
+            "loss_percent": None if self.deformity is None else self.deformity.loss_percent,
             "cut_off": self.cut_off,
             "fit_residual_px": self.points.residual_px,
         }

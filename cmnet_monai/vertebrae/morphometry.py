@@ -140,7 +140,7 @@ def _measure_body(
         tilt_lower_deg=_tilt(ip - ia, anterior, scale),
         hp_above_ratio=back.square / walls["above"][1] if "above" in walls else None,
         hp_below_ratio=back.square / walls["below"][1] if "below" in walls else None,
-        deformity=classify_deformity(front.square, middle.square, back.square, tuple(walls.values())),
+        deformity=None if cut_off else classify_deformity(front.square, middle.square, back.square, (*walls.values(),)),
         cut_off=cut_off,
     )
 

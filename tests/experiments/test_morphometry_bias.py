@@ -16,6 +16,7 @@ from cmnet_monai.experiments.morphometry_bias import (
     summarise_errors,
     true_points,
     turn_labels,
+    unreached_levels,
 )
 from cmnet_monai.synthetic import generate_film
 
@@ -24,7 +25,7 @@ def test_bias_and_limits_by_hand() -> None:
     errors = (-1.0, 0.0, 4.0)
     comparisons = [Comparison("a", "640 px", "L1", "wedge", "height_anterior", 1, 1, e) for e in errors]
     rows = summarise_errors(comparisons)
-    assert [row["group"] for row in rows] == ["all", "wedge"]
+    assert [row["group"] for row in rows] == ["all", "corners in the map", "wedge"]
     assert rows[0]["bias"] == pytest.approx(1.0)
     assert rows[0]["sd"] == pytest.approx(np.sqrt(7.0))  # (4 + 1 + 9) / 2
     assert rows[0]["upper_limit"] == pytest.approx(1 + 1.96 * np.sqrt(7.0))
@@ -40,6 +41,16 @@ def test_measures_of_true_masks_lie_near_the_truth() -> None:
     assert np.max(np.abs(heights)) < 12
     assert side == "right"
     assert {g.level for g in grades} <= {b.level for b in film.bodies}
+
+
+def test_corner_that_the_map_does_not_reach_is_noticed() -> None:
+    film = generate_film(11, height_px=400)
+    points, labels = true_points(film), film.label_map.copy()
+    assert unreached_levels(labels, points) == set()
+    y = np.argwhere(labels == 22)[:, 1]
+    tip = (labels == 22) & (np.arange(labels.shape[1]) < y.min() + 0.4 * np.ptp(y))[None]
+    labels[tip] = 0
+    assert unreached_levels(labels, points) == {"L3"}
 
 
 def test_turned_map_and_points_stay_together() -> None:

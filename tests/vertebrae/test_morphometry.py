@@ -164,6 +164,8 @@ def test_cut_body_is_marked_and_is_no_neighbour() -> None:
     label_map = painted({"L3": BODIES["L3"] - (0, 30), "L4": BODIES["L4"]})
     top, below = measure_film(label_map, "left", SCALE).bodies
     assert (top.cut_off, below.cut_off) == (True, False)
+    assert (top.deformity, top.record()["genant_candidate"]) == (None, None)
+    assert below.deformity is not None
     assert below.hp_above_ratio is None
 
 
