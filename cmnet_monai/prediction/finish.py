@@ -162,8 +162,10 @@ def _measure(
 
 def _worst(bodies: list[dict[str, Any]], discs: list[dict[str, Any]]) -> dict[str, Any]:
     """The body that has lost most height, and the disc with the greatest slip."""
-    body = max(bodies, key=lambda row: row["loss_percent"], default={})
-    disc = max(discs, key=lambda row: abs(row["slip_percent"]), default={})
+    graded = [row for row in bodies if row["loss_percent"] is not None]  # bodies that the film cuts are not
+    slipped = [row for row in discs if row["slip_percent"] is not None]
+    body = max(graded, key=lambda row: row["loss_percent"], default={})
+    disc = max(slipped, key=lambda row: abs(row["slip_percent"]), default={})
     return {
         "worst_loss_percent": body.get("loss_percent"),
         "worst_level": body.get("level"),

@@ -59,6 +59,7 @@ def statuses(manifest: dict[str, Any]) -> dict[str, str]:
 
 def test_each_film_has_its_status(films: list[dict], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "cmnet_monai")
+    leave_result(tmp_path / "out", films[2], "run0")  # what the stand-in for a network does not write
     manifest = run(tmp_path / "out", films, films[1:], failing="two")
     assert statuses(manifest) == {"one": KEPT, "two": "failed", "three": "done"}
     assert manifest["counts"] == {"done": 1, KEPT: 1, "failed": 1, "pending": 0}
