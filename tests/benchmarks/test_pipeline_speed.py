@@ -56,11 +56,11 @@ def true_maps(truth: Any, spatial_size: list[int]) -> torch.Tensor:
     label.meta["original_affine"] = label.affine
     chain = Compose(
         [
-            CentresFromLabeld("label", protocol="visible"),
+            CentresFromLabeld("label", protocol="levels"),
             ResizeWithPadd("label", spatial_size=spatial_size, mode="nearest"),
             CarryCentresd("points", refer_key="label"),
             CentreHeatmapd("points", refer_key="label", names="heatmap"),
-            TargetFromLabeld("label", protocol="visible"),
+            TargetFromLabeld("label", protocol="levels"),
         ]
     )
     return chain({"label": label})["target"]
