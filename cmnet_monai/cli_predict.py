@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from cmnet_monai.cli_common import fail, quiet
-from cmnet_monai.conventions import LUMBAR
+from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR
+
+if TYPE_CHECKING:
+    from cmnet_monai.prediction import Prediction
 
 
 def predict(
@@ -67,6 +70,12 @@ def predict(
         done = run(films, output, bundle_root(bundle), wanted, typer.echo, **settings)
     except (OSError, ValueError, RuntimeError) as error:
         fail(error)
+    _say(done)
+    raise typer.Exit(done.exit_code)
+
+
+def _say(done: Prediction) -> None:
+    """What became of the batch, and the first failures."""
     typer.echo(
         f"\n{done.done} films done, {done.kept} kept from before, {done.flagged} with flags, "
         f"{len(done.failures)} problems; results in {done.output.resolve()}"
@@ -75,12 +84,9 @@ def predict(
         typer.echo(f"  {failure['film']}: {failure['reason']}. {failure['remedy']}.", err=True)
     if len(done.failures) > 10:
         typer.echo(f"  and {len(done.failures) - 10} more, see failures.csv", err=True)
-    raise typer.Exit(done.exit_code)
 
 
 def _levels(text: str) -> list[str]:
-    from cmnet_monai.conventions import LABEL_OF_LEVEL
-
     levels = [level.strip() for level in text.split(",") if level.strip()]
     unknown = [level for level in levels if level not in LABEL_OF_LEVEL]
     if unknown or not levels:

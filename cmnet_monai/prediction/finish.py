@@ -80,7 +80,7 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
     """
     identity = {"run": run_id, "wanted": repr(wanted), "film_fingerprint": film_fingerprint(film_file)}
     target = output / f"{name}_measurements.json"
-    kept = _kept(target, identity, _expected(output, name, wanted, film_file))
+    kept = _kept(target, identity, _expected(output, name, wanted))
     if kept is not None:
         return _with_picture(kept, output, name)
     result = FilmResult(output, name)
@@ -184,7 +184,7 @@ def _algorithm(run_id: str) -> Algorithm:
     return Algorithm(parameters={"run": run_id})
 
 
-def _expected(output: Path, name: str, wanted: Wanted, film_file: Path) -> list[Path]:
+def _expected(output: Path, name: str, wanted: Wanted) -> list[Path]:
     endings = [(wanted.overlay, "_overlay.png"), (wanted.dicom_seg, "_seg.dcm"), (wanted.dicom_sr, "_sr.dcm")]
     return [output / f"{name}{ending}" for is_wanted, ending in endings if is_wanted]
 
