@@ -41,6 +41,14 @@ def _bordered(value: float) -> Callable[[Pixels, Labels], tuple[Pixels, Labels]]
     return change
 
 
+def _noisily_bordered(pixels: Pixels, labels: Labels) -> tuple[Pixels, Labels]:
+    """A dark border as a detector shows it behind a collimator: with noise, of 1 % of the film's range."""
+    framed, outlined = _bordered(0.0)(pixels, labels)
+    inside = _bordered(0.0)(np.ones_like(pixels), labels)[0] > 0
+    noise = np.random.default_rng(0).normal(0.02, 0.01, framed.shape)
+    return np.where(inside, framed, np.clip(noise, 0, 1)), outlined
+
+
 def _coned(pixels: Pixels, labels: Labels) -> tuple[Pixels, Labels]:
     """Cut to the spine, with a tenth of the film's width on either side."""
     columns = np.flatnonzero((labels > 0).any(axis=1))
@@ -59,6 +67,7 @@ VARIANTS: Mapping[str, Callable[[Pixels, Labels], tuple[Pixels, Labels]]] = Mapp
         "twice the size": _resized(2.0),
         "black border": _bordered(0.0),
         "white border": _bordered(1.0),
+        "noisy dark border": _noisily_bordered,
         "coned to the spine": _coned,
         "darker (gamma 2)": lambda pixels, labels: (pixels**2.0, labels),
         "brighter (gamma 0.5)": lambda pixels, labels: (pixels**0.5, labels),

@@ -22,6 +22,7 @@ from monai.transforms import (
 
 from cmnet_monai.conventions import LUMBAR_PROTOCOL, PAPER_SPATIAL_SIZE
 from cmnet_monai.transforms.centres import CarryCentresd, CentresFromLabeld
+from cmnet_monai.transforms.crop_border import CropBorderd
 from cmnet_monai.transforms.equalize import HistogramEqualized
 from cmnet_monai.transforms.heatmap import CentreHeatmapd
 from cmnet_monai.transforms.prompts import RandCentrePromptd
@@ -41,9 +42,10 @@ def load_film(reader: str | None = "cmnet_monai.io.RadiographReader", with_label
 
 
 def prepare_film(spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE, with_label: bool = True) -> list[Transform]:
-    """Equalise "image", bring it (and "label") to the grid, scale its values to 0 to 1. Same for training and use."""
+    """Cut off borders, equalise "image", bring it (and "label") to the grid, scale it to 0 to 1."""
     keys, modes = (["image", "label"], ["bilinear", "nearest"]) if with_label else (["image"], ["bilinear"])
     return [
+        CropBorderd(keys, source_key="image"),
         HistogramEqualized("image"),
         ResizeWithPadd(keys, spatial_size=spatial_size, mode=modes),
         ScaleIntensityRanged("image", a_min=0.0, a_max=255.0, b_min=0.0, b_max=1.0, clip=True),

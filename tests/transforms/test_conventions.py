@@ -13,6 +13,7 @@ from monai.transforms import InvertibleTransform, MapTransform, Randomizable
 from cmnet_monai import transforms
 
 TWINS = [
+    "CropBorder",
     "HistogramEqualize",
     "ResizeWithPad",
     "CentresFromLabel",
@@ -26,6 +27,7 @@ TWINS = [
     "RandLocalContrast",
 ]
 BUILT = [
+    transforms.CropBorderd(["image", "label"]),
     transforms.HistogramEqualized("image"),
     transforms.ResizeWithPadd(["image", "label"], (64, 128), mode=["bilinear", "nearest"]),
     transforms.CentresFromLabeld("label"),

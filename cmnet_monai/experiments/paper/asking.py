@@ -18,6 +18,7 @@ from cmnet_monai.transforms import (
     CarryCentresd,
     CentrePrompt,
     CentresFromLabeld,
+    CropBorderd,
     HistogramEqualized,
     ResizeWithPadd,
     SelectVertebrae,
@@ -40,18 +41,18 @@ class FilmPreparation:
 
     def __init__(self, spatial_size: Sequence[int], asking: Asking) -> None:
         protocol = "visible" if asking.truth == ALL_BODIES else "lumbar"
-        self.resize = ResizeWithPadd("image", spatial_size=spatial_size, mode="bilinear")
         grey = (
             HistogramEqualized("image")
             if asking.equalise
             else ScaleIntensityRangePercentilesd("image", lower=0.5, upper=99.5, b_min=0, b_max=255, clip=True)
         )
+        resize = ResizeWithPadd("image", spatial_size=spatial_size, mode="bilinear")
+        self.to_grid = Compose([CropBorderd("image", source_key="image"), grey, resize])
         self.chain = Compose(
             [
                 *load_film(),
                 CentresFromLabeld("label", protocol=protocol),
-                grey,
-                self.resize,
+                *self.to_grid.transforms,
                 ScaleIntensityRanged("image", a_min=0.0, a_max=255.0, b_min=0.0, b_max=1.0, clip=True),
                 CarryCentresd("points", refer_key="image"),
             ]
@@ -64,7 +65,7 @@ class FilmPreparation:
     def back(self, maps: Tensor, image: MetaTensor) -> Tensor:
         """Maps (C, x, y) of the grid at the film's own size."""
         with_record = MetaTensor(maps, meta=image.meta, applied_operations=image.applied_operations)
-        return torch.as_tensor(self.resize.inverse({"image": with_record})["image"]).as_subclass(Tensor)
+        return torch.as_tensor(self.to_grid.inverse({"image": with_record})["image"]).as_subclass(Tensor)
 
 
 def disturb(points: Points, asking: Asking, grid: Sequence[int], rng: np.random.Generator) -> Points:
