@@ -293,6 +293,9 @@ def compare(
     variants: Annotated[
         bool, typer.Option("--variants", help="Compare what other machines would have stored: size, polarity, ...")
     ] = False,
+    grid: Annotated[
+        tuple[int, int], typer.Option(help="Width and height of the network's grid; a prompt's sigma goes with it.")
+    ] = (288, 384),
 ) -> None:
     """Read films with the same weights in several ways, and compare: label protocols, passes, the mirrored film.
 
@@ -308,7 +311,8 @@ def compare(
         if len(films) != len(weights):
             raise ValueError(f"{len(films)} datalists and {len(weights)} weights: give one file of weights a datalist")
         items = [read_datalist(datalist, ["test", "validation"])[:count] for datalist in films]
-        report = (compare_variants if variants else compare_readings)(list(zip(items, weights)), output)
+        run = compare_variants if variants else compare_readings
+        report = run(list(zip(items, weights)), output, spatial_size=grid, sigma_px=4.0 * grid[0] / 288)
     except (OSError, ValueError, RuntimeError) as error:
         _fail(error)
     typer.echo(f"{report.read_text(encoding='utf-8')}\ntable: {report.resolve()}")
