@@ -69,7 +69,7 @@ def test_each_film_has_its_status(films: list[dict], tmp_path: Path, caplog: pyt
     assert manifest["films"]["three"]["film"] == films[2]["path"]
     assert (manifest["run"], manifest["settings"]) == ("run1", {"threshold": 0.5})
     assert manifest["started"] <= manifest["finished"] != ""
-    assert "two.dcm: it is cut short. Copy it again" in caplog.text
+    assert "two: it is cut short. Copy it again" in caplog.text
     assert "1 films done, 1 kept from before, 1 failed" in caplog.text
 
 
