@@ -17,11 +17,10 @@ from ignite.engine import Engine, Events
 from cmnet_monai.engines.evaluator import FilmEvents
 from cmnet_monai.io import OutputError, atomic_write, printable, remove_leftovers
 from cmnet_monai.io.errors import causes, error_text
-from cmnet_monai.io.results import FilmResult
+from cmnet_monai.io.results import MANIFEST_NAME, FilmResult
 
 logger = logging.getLogger(__name__)
 
-MANIFEST_NAME = "manifest.json"
 PART_PREFIX = ".cmnet-manifest-"
 """Start of the names of what the further processes of a run hand to the first."""
 PACKAGES = ("cmnet-monai", "monai", "torch", "pytorch-ignite", "numpy", "pydicom", "SimpleITK")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cmnet_monai.io.errors import output_error
 
+MANIFEST_NAME = "manifest.json"
 MASK_SUFFIXES = ("_mask.nii.gz", "_mask.png")
 LABEL_SUFFIXES = ("_labels.nii.gz", "_labels.png")
 """How the names of masks and label maps end, behind the name of the film."""
