@@ -118,7 +118,7 @@ def _may_be_film(file: Path, root: Path) -> bool:
 
 
 def without_outputs(films: Iterable[Path], output_dir: str | Path) -> list[Path]:
-    """The films that are not masks, pictures or DICOM objects which a run wrote, be it into `output_dir` or elsewhere."""
+    """The films that are not masks, pictures or DICOM objects which a run wrote, into `output_dir` or elsewhere."""
     folder = Path(output_dir).resolve()
     endings = (*MASK_SUFFIXES, *LABEL_SUFFIXES, *DERIVED_SUFFIXES)
 
