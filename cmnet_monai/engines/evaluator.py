@@ -53,13 +53,13 @@ class FilmEvaluator(SupervisedEvaluator):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run over all films; with none to do, only the handlers of start and end act."""
-        if isinstance(self.data_loader, Sized) and len(self.data_loader) == 0:
-            self.fire_event(Events.STARTED)
-            self.fire_event(Events.COMPLETED)
-            return None
         try:
             with sigterm_exits():
-                return super().run(*args, **kwargs)
+                if not isinstance(self.data_loader, Sized) or len(self.data_loader) > 0:
+                    return super().run(*args, **kwargs)
+                self.fire_event(Events.STARTED)
+                self.fire_event(Events.COMPLETED)
+                return None
         except (KeyboardInterrupt, SystemExit) as end:
             self.state.broken_off = "stopped from the keyboard" if isinstance(end, KeyboardInterrupt) else "stopped"
             self.fire_event(FilmEvents.BROKEN_OFF)

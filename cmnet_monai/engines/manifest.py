@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import platform
@@ -158,10 +159,18 @@ class RunManifest:
             remove_leftovers(self.folder)
             for part in self.folder.glob(f"{PART_PREFIX}*"):
                 part.unlink(missing_ok=True)
-        if self.processes > 1:
-            dist.barrier()
+        self._agree()
         logger.info("%d films, %d of them done before", len(self.films), self.count(KEPT))
         self.write()
+
+    def _agree(self) -> None:
+        """Wait for the other processes, and make sure that they speak of the same films."""
+        if self.processes == 1:
+            return
+        lists: list[Any] = [None] * self.processes
+        dist.all_gather_object(lists, hashlib.sha256("\n".join(self.films).encode()).hexdigest())
+        if len(set(lists)) > 1:
+            raise RuntimeError("the processes see different films; start again when no one changes the folder")
 
     def _begin_batch(self, engine: Engine) -> None:
         self._batch_started = time.monotonic()
