@@ -13,7 +13,9 @@ def fail(error: BaseException) -> NoReturn:
     """Say what went wrong in one line, and end with exit code 1."""
     while isinstance(error, RuntimeError) and error.__cause__ is not None:  # MONAI wraps whatever a config raises
         error = error.__cause__
-    typer.echo(f"cmnet-monai: {error}", err=True)
+    from cmnet_monai.io import printable
+
+    typer.echo(f"cmnet-monai: {printable(str(error).replace(chr(10), ' '))}", err=True)
     raise typer.Exit(1)
 
 

@@ -76,12 +76,14 @@ def predict(
 
 def _say(done: Prediction) -> None:
     """What became of the batch, and the first failures."""
+    from cmnet_monai.io import printable
+
     typer.echo(
         f"\n{done.done} films done, {done.kept} kept from before, {done.flagged} with flags, "
         f"{len(done.failures)} problems; results in {done.output.resolve()}"
     )
     for failure in done.failures[:10]:
-        typer.echo(f"  {failure['film']}: {failure['reason']}. {failure['remedy']}.", err=True)
+        typer.echo(printable(f"  {failure['film']}: {failure['reason']}. {failure['remedy']}."), err=True)
     if len(done.failures) > 10:
         typer.echo(f"  and {len(done.failures) - 10} more, see failures.csv", err=True)
 

@@ -57,6 +57,7 @@ def run_demo(
         One row a film.
     """
     from cmnet_monai.datasets.synthesize import plan_films
+    from cmnet_monai.io import atomic_write
     from cmnet_monai.io.results import FilmResult
 
     folder = Path(output_dir)
@@ -72,7 +73,8 @@ def run_demo(
     rows = [_compare(folder, name, manifest["films"][name]) for name in DEMO_FILMS]
     films = [{k: None if v != v else v for k, v in asdict(row).items()} for row in rows]  # JSON knows no NaN
     text = json.dumps({"seed": seed, "weights": manifest["weights"], "films": films}, indent=1)
-    (folder / "demo.json").write_text(text + "\n", encoding="utf-8")
+    with atomic_write(folder / "demo.json") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
     return rows
 
 

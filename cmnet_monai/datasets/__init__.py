@@ -2,6 +2,7 @@
 
 from cmnet_monai.datasets.datalist import film_items, find_films, read_datalist, write_datalist
 from cmnet_monai.datasets.film_dataset import FailedFilm, FilmDataset, collate_films
+from cmnet_monai.datasets.film_loader import FilmLoader
 from cmnet_monai.datasets.given_centres import with_given_centres
 from cmnet_monai.datasets.mixing import MixSampler, read_sources
 from cmnet_monai.datasets.public import make_datalist
@@ -12,6 +13,7 @@ from cmnet_monai.datasets.synthesize_ct import synthesize_ct
 __all__ = [
     "FailedFilm",
     "FilmDataset",
+    "FilmLoader",
     "MixSampler",
     "SeededCacheDataset",
     "collate_films",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnet_monai.io import output_names
-from cmnet_monai.io.results import LABEL_SUFFIXES, MASK_SUFFIXES
+from cmnet_monai.io.results import DERIVED_SUFFIXES, LABEL_SUFFIXES, MANIFEST_NAME, MASK_SUFFIXES
 
 DATALIST_NAME = "datalist.json"
 PATH_KEYS = ("image", "label", "ct", "centroids")
@@ -117,24 +117,32 @@ def _may_be_film(file: Path, root: Path) -> bool:
     return file.suffix.lower() not in OTHER_SUFFIXES or file.name.lower().endswith(".nii.gz")
 
 
+def without_outputs(films: Iterable[Path], output_dir: str | Path) -> list[Path]:
+    """The films that are not masks, pictures or DICOM objects which a run wrote, into `output_dir` or elsewhere."""
+    folder = Path(output_dir).resolve()
+    endings = (*MASK_SUFFIXES, *LABEL_SUFFIXES, *DERIVED_SUFFIXES)
+
+    def written(film: Path) -> bool:
+        if not film.name.endswith(endings):
+            return False
+        return film.parent.resolve() == folder or (film.parent / MANIFEST_NAME).is_file()
+
+    return [film for film in films if not written(film)]
+
+
 def film_items(
     dataset_dir: str | Path, anonymous_names: bool = False, output_dir: str | Path | None = None
 ) -> list[dict[str, Any]]:
     """Items for inference: ``image`` and ``path``, the film's file, and ``name``, the stem of its outputs.
 
     A folder with a ``datalist.json`` is read by its datalist, so that label maps beside the films are not taken for
-    films; nor are the masks of an earlier run, where `output_dir` lies inside the folder or is the folder.
+    films; nor is what an earlier run wrote, where `output_dir` lies inside the folder or is the folder.
     """
     source = Path(dataset_dir)
     if source.is_dir() and (source / DATALIST_NAME).is_file():
         source = source / DATALIST_NAME
     films = find_films(source)
     if output_dir is not None:
-        outputs = Path(output_dir).resolve()
-        films = [
-            f
-            for f in films
-            if not (f.name.endswith((*MASK_SUFFIXES, *LABEL_SUFFIXES)) and f.parent.resolve() == outputs)
-        ]
+        films = without_outputs(films, output_dir)
     names = output_names(films, anonymous=anonymous_names)
     return [{"image": str(film), "path": str(film), "name": name} for film, name in zip(films, names)]

@@ -6,11 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from monai.data import Dataset, list_data_collate
 
 from cmnet_monai.io import FilmError
+from cmnet_monai.io.errors import causes, error_text
+from cmnet_monai.io.results import film_fingerprint
 
 FAILURES_KEY = "failures"
+FINGERPRINT_KEY = "fingerprint"
+"""Key of `film_fingerprint` as the film was before it was read."""
+
+_NO_MEMORY = ("DefaultCPUAllocator", "not enough memory", "CUDA out of memory")
+"""How PyTorch says it where it raises a plain RuntimeError."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +34,28 @@ class FailedFilm:
 def failed_film(item: Mapping[str, Any], error: BaseException) -> FailedFilm:
     """The record of a film whose reading, processing or writing raised `error`."""
     name, path = str(item.get("name", "")), str(item.get("path", ""))
-    cause: BaseException | None = error
-    while cause is not None:
+    chain = list(causes(error))
+    for cause in chain:
         if isinstance(cause, FilmError):
             return FailedFilm(name, path, cause.reason, cause.remedy)
-        innermost, cause = cause, cause.__cause__ or cause.__context__
-    detail = str(innermost).strip().split("\n")[0]
-    return FailedFilm(
-        name, path, f"{type(innermost).__name__}: {detail}", "Please report it if the film opens elsewhere"
-    )
+        if is_out_of_memory(cause):
+            return FailedFilm(name, path, "there is not enough memory for this film", "Use a machine with more")
+    return FailedFilm(name, path, error_text(chain[-1]), "Please report it if the film opens elsewhere")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, the computer's or the GPU's."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
 class FilmDataset(Dataset):
     """Films to be read one by one; `__getitem__` returns a `FailedFilm` where the transform raises.
 
     Args:
-        data: items with at least ``image`` and ``path`` (the file) and ``name`` (the stem of its outputs).
+        data: items with at least ``image`` and ``path`` (the file) and ``name`` (the stem of its outputs). They reach
+            the transform with `FINGERPRINT_KEY`.
         transform: the chain that reads and prepares an item.
     """
 
@@ -49,10 +63,20 @@ class FilmDataset(Dataset):
         super().__init__(data=data, transform=transform)
 
     def _transform(self, index: int) -> Any:
+        item = dict(self.data[index])
+        item[FINGERPRINT_KEY] = _fingerprint(item.get("path"))
         try:
-            return super()._transform(index)
+            return item if self.transform is None else self.transform(item)
         except Exception as error:
-            return failed_film(self.data[index], error)
+            return failed_film(item, error)
+
+
+def _fingerprint(path: Any) -> str:
+    """Of the file before it is read: if it changes meanwhile, a later run does it again."""
+    try:
+        return "" if path is None else film_fingerprint(path)
+    except OSError:  # reading it will say what is wrong
+        return ""
 
 
 def collate_films(samples: Sequence[Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from cmnet_monai.engines.handlers import (
     stop_distributed,
 )
 from cmnet_monai.engines.inferers import FilmInferer
-from cmnet_monai.engines.manifest import RunManifest, pending_films, versions
+from cmnet_monai.engines.manifest import RunManifest, own_share, pending_films, versions
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import as_switch, prepare_run
 
@@ -51,6 +51,7 @@ __all__ = [
     "load_weights",
     "lower_is_better",
     "must_repeat_films",
+    "own_share",
     "pack_checkpoint",
     "pending_films",
     "prepare_film_batch",

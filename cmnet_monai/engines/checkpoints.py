@@ -17,6 +17,7 @@ from cmnet_monai.engines.averaging import WeightAverage
 from cmnet_monai.engines.precision import bare
 from cmnet_monai.engines.runs import BEST_WEIGHTS, LAST_CHECKPOINT
 from cmnet_monai.io import atomic_write
+from cmnet_monai.io.checksums import write_sha256
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
@@ -234,6 +235,8 @@ def average_weights(paths: Sequence[str | Path]) -> dict[str, torch.Tensor]:
 def pack_checkpoint(checkpoint: str | Path | Sequence[str | Path], output: str | Path) -> int:
     """Write the weights of a checkpoint, or the mean of several, as a flat fp16 state_dict; returns its size in bytes.
 
+    Its SHA-256 is recorded beside it (``model.pt.sha256``); inference refuses weights that do not agree with theirs.
+
     Raises:
         FileNotFoundError: there is no such checkpoint.
         ValueError: it is no checkpoint, or several are of different networks.
@@ -242,4 +245,5 @@ def pack_checkpoint(checkpoint: str | Path | Sequence[str | Path], output: str |
     half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     with atomic_write(output) as temporary:
         torch.save(half, temporary)
+    write_sha256(output)
     return Path(output).stat().st_size

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Sized
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sized
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
+import torch
 from ignite.engine import EventEnum, Events
+from monai.data import decollate_batch
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents, engine_apply_transform
 
-from cmnet_monai.datasets.film_dataset import FAILURES_KEY, FailedFilm, failed_film
+from cmnet_monai.datasets.film_dataset import FAILURES_KEY, FailedFilm, collate_films, failed_film, is_out_of_memory
+from cmnet_monai.io import OutputError
+from cmnet_monai.io.errors import causes
 
 logger = logging.getLogger(__name__)
 
 
 class FilmEvents(EventEnum):
-    """What happens to single films: `FILM_FAILED` fires with `engine.state.failed_film` set."""
+    """What happens to films.
+
+    `FILM_FAILED` fires with `engine.state.failed_film` set; `BROKEN_OFF` when an interrupt, SIGTERM or the like ends
+    the run, with `engine.state.broken_off` saying what it was.
+    """
 
     FILM_FAILED = "film_failed"
+    BROKEN_OFF = "broken_off"
 
 
 class FilmEvaluator(SupervisedEvaluator):
@@ -26,20 +40,30 @@ class FilmEvaluator(SupervisedEvaluator):
 
     Films that could not be read arrive as records of a batch (see `collate_films`); a film whose post-processing or
     writing fails becomes one. Each fires `FilmEvents.FILM_FAILED`. A batch without a readable film skips the network.
+    A batch for which memory does not suffice is done in smaller ones, as are all that follow; a film that does not fit
+    alone has failed. What is no film's fault ends the run: a place that takes no more files (`OutputError`), a network
+    that fails. SIGTERM ends it in order, as an interrupt from the keyboard does.
     Arguments are those of `monai.engines.SupervisedEvaluator`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["event_names"] = [*(kwargs.get("event_names") or []), FilmEvents]
         super().__init__(*args, **kwargs)
+        self.films_at_once: int | None = None
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run over all films; with none to do, only the handlers of start and end act."""
-        if isinstance(self.data_loader, Sized) and len(self.data_loader) == 0:
-            self.fire_event(Events.STARTED)
-            self.fire_event(Events.COMPLETED)
-            return None
-        return super().run(*args, **kwargs)
+        try:
+            with sigterm_exits():
+                if not isinstance(self.data_loader, Sized) or len(self.data_loader) > 0:
+                    return super().run(*args, **kwargs)
+                self.fire_event(Events.STARTED)
+                self.fire_event(Events.COMPLETED)
+                return None
+        except (KeyboardInterrupt, SystemExit) as end:
+            self.state.broken_off = "stopped from the keyboard" if isinstance(end, KeyboardInterrupt) else "stopped"
+            self.fire_event(FilmEvents.BROKEN_OFF)
+            raise
 
     def fail(self, failure: FailedFilm) -> None:
         """Record a film that failed."""
@@ -53,7 +77,41 @@ class FilmEvaluator(SupervisedEvaluator):
         if not batchdata:
             engine.state.batch, engine.state.output = [], []
             return engine.state.output
-        return super()._iteration(engine, batchdata)
+        films = len(next(iter(batchdata.values())))
+        if self.films_at_once is None or films <= self.films_at_once:
+            try:
+                return super()._iteration(engine, batchdata)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                last = None if films > 1 else failed_film(decollate_batch(batchdata)[0], error)
+            return self._spare(engine, batchdata, films, last)
+        return self._in_parts(engine, batchdata)
+
+    def _spare(self, engine: Any, batchdata: dict[str, Any], films: int, last: FailedFilm | None) -> dict:
+        """Half as many films at once from now on; one that was alone already has failed."""
+        engine.state.output = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if last is not None:
+            self.fail(last)
+            engine.state.batch, engine.state.output = [], []
+            return engine.state.output
+        self.films_at_once = films // 2
+        logger.warning("not enough memory for %d films at once; going on with %d", films, self.films_at_once)
+        return self._in_parts(engine, batchdata)
+
+    def _in_parts(self, engine: Any, batchdata: dict[str, Any]) -> Any:
+        items, batch, output = decollate_batch(batchdata), [], []
+        while items:
+            part, items = items[: self.films_at_once], items[self.films_at_once :]
+            engine.state.batch = collate_films(part)
+            self._iteration(engine, engine.state.batch)
+            batch += engine.state.batch
+            output += engine.state.output
+        engine.state.batch, engine.state.output = batch, output
+        return output
 
     def _register_postprocessing(self, posttrans: Callable) -> None:
         @self.on(IterationEvents.MODEL_COMPLETED)
@@ -64,6 +122,26 @@ class FilmEvaluator(SupervisedEvaluator):
                 try:
                     kept.append(engine_apply_transform(item, result, posttrans))
                 except Exception as error:
+                    stop = next((cause for cause in causes(error) if isinstance(cause, OutputError)), None)
+                    if stop is not None:
+                        raise stop from error
                     self.fail(failed_film(item, error))
             engine.state.batch = [item for item, _ in kept]
             engine.state.output = [result for _, result in kept]
+
+
+@contextmanager
+def sigterm_exits() -> Iterator[None]:
+    """SIGTERM becomes `SystemExit` with code 143, so that what is half done is cleared away."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is None:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from cmnet_monai.conventions import LUMBAR_LABELS
-from cmnet_monai.engines.manifest import FAILED, MANIFEST_NAME, PENDING
+from cmnet_monai.engines.manifest import FAILED, PENDING
 from cmnet_monai.experiments.film_scores import BodyScore, FilmScore, score_film, summarise
 from cmnet_monai.io import atomic_write, read_label_map
-from cmnet_monai.io.results import FilmResult
+from cmnet_monai.io.results import MANIFEST_NAME, FilmResult
 
 
 def score_results(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cmnet_monai.io.errors import FilmError
+from cmnet_monai.io.errors import FilmError, OutputError
 
 if TYPE_CHECKING:
-    from cmnet_monai.io.atomic import TEMPORARY_PREFIX, atomic_write
+    from cmnet_monai.io.atomic import TEMPORARY_PREFIX, atomic_write, remove_leftovers
     from cmnet_monai.io.dicom_derived import Algorithm
     from cmnet_monai.io.dicom_seg import write_dicom_seg
     from cmnet_monai.io.dicom_sr import write_dicom_sr
     from cmnet_monai.io.dx_writer import write_dx
     from cmnet_monai.io.film import Film, film_affine
     from cmnet_monai.io.masks import read_label_map, write_label_png, write_mask_png, write_nifti
-    from cmnet_monai.io.names import output_names, safe_stem
+    from cmnet_monai.io.names import output_names, printable, safe_stem
     from cmnet_monai.io.radiograph_reader import RadiographReader, read_film
     from cmnet_monai.io.vertebra_records import MeasuredSite, VertebraMeasurement, measured_site
 
@@ -29,8 +29,10 @@ _HOME = {
     "film_affine": "film",
     "measured_site": "vertebra_records",
     "output_names": "names",
+    "printable": "names",
     "read_film": "radiograph_reader",
     "read_label_map": "masks",
+    "remove_leftovers": "atomic",
     "safe_stem": "names",
     "write_dicom_seg": "dicom_seg",
     "write_dicom_sr": "dicom_sr",
@@ -39,7 +41,7 @@ _HOME = {
     "write_mask_png": "masks",
     "write_nifti": "masks",
 }
-__all__ = ["FilmError", *_HOME]
+__all__ = ["FilmError", "OutputError", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

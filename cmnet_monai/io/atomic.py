@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from cmnet_monai.io.errors import output_error
 
 TEMPORARY_PREFIX = ".cmnet-part-"
 """Start of every temporary name; what is left of it after a kill may be deleted."""
+LEFT_BEHIND_S = 3600.0
+"""A temporary file of this age belongs to no process that still writes it."""
 
 
 @contextmanager
@@ -26,17 +31,35 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         Temporary path, not created yet, to be written by the caller.
     Raises:
         FileNotFoundError: the caller wrote nothing.
+        OutputError: the folder takes no more files: the disk is full, read-only, or closed to the user.
     """
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{_suffix(final)}"
     try:
+        final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush(temporary)
         temporary.replace(final)
         _flush_folder(final.parent)
+    except (OSError, RuntimeError) as error:
+        blamed = output_error(error, final.parent)
+        if blamed is None:
+            raise
+        raise blamed from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | os.PathLike, older_than_s: float = LEFT_BEHIND_S) -> int:
+    """Delete the temporary files that killed processes left in a folder; returns how many."""
+    removed = 0
+    for file in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):
+        with suppress(OSError):  # another process may have been quicker
+            if time.time() - file.stat().st_mtime > older_than_s:
+                file.unlink()
+                removed += 1
+    return removed
 
 
 def _suffix(path: Path) -> str:

@@ -176,6 +176,24 @@ def derived_uid(source: SourceFilm, *parts: str, run_id: str | None) -> str:
     return generate_uid(entropy_srcs=None if run_id is None else [source.uid, run_id, *parts])
 
 
+def writing_time() -> datetime.datetime:
+    """The time to write into an object: now, or what SOURCE_DATE_EPOCH says (seconds since 1970, then in UTC).
+
+    With that variable set (https://reproducible-builds.org/specs/source-date-epoch/) the same film, run and content
+    give the same bytes.
+
+    Raises:
+        ValueError: the variable is no whole number of seconds.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not epoch:
+        return datetime.datetime.now()
+    try:
+        return datetime.datetime.fromtimestamp(int(epoch), datetime.timezone.utc).replace(tzinfo=None)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"SOURCE_DATE_EPOCH is a number of seconds since 1970, got {epoch!r}") from error
+
+
 def tracking_uid(source: SourceFilm, site: str) -> str:
     """Tracking UID of a vertebra, a disc or the lumbar spine of a film: the same in every object and every run."""
     from pydicom.uid import generate_uid

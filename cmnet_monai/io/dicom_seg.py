@@ -23,6 +23,7 @@ from cmnet_monai.io.dicom_derived import (
     refusing,
     save,
     tracking_uid,
+    writing_time,
 )
 from cmnet_monai.io.spacing import film_spacing, pair_xy
 
@@ -58,7 +59,7 @@ def write_dicom_seg(
         algorithm: what made the map; CM-Net and the package's version when None.
         run_id: identity of weights and settings. With it all UIDs follow from the film, the run and the map, so that
             the same film, run, map and `created` give the same bytes. None makes new UIDs.
-        created: time to write as that of the content; now when None.
+        created: time to write as that of the content; `writing_time` when None.
         series_number: Series Number of the new series.
     Returns:
         The path.
@@ -73,7 +74,7 @@ def write_dicom_seg(
     if not levels:
         raise ValueError("the label map has no vertebra, so there is no segmentation to write.")
     algorithm = algorithm or Algorithm()
-    created = created or datetime.datetime.now()
+    created = created or writing_time()
     numbers = _segment_numbers(labels, levels)
     content = sha256(repr((levels, numbers.shape, algorithm)).encode() + numbers.tobytes()).hexdigest()
     common = common_arguments(source, algorithm, "SEG", content, run_id, created, series_number)

@@ -42,6 +42,7 @@ from cmnet_monai.io.dicom_derived import (
     refusing,
     save,
     tracking_uid,
+    writing_time,
 )
 from cmnet_monai.io.errors import FilmError
 from cmnet_monai.io.spacing import pair_xy
@@ -87,7 +88,7 @@ def write_dicom_sr(
         seg_path: segmentation of the same film, by `write_dicom_seg`.
         algorithm: what measured; CM-Net and the package's version when None.
         run_id: as in `write_dicom_seg`.
-        created: time to write as that of the content; now when None.
+        created: time to write as that of the content; `writing_time` when None.
         series_number: Series Number of the new series.
     Returns:
         The path.
@@ -101,7 +102,7 @@ def write_dicom_sr(
     source = read_source(source_film_path)
     segmentation = None if seg_path is None else _segmentation_of(source, Path(seg_path))
     algorithm = algorithm or Algorithm()
-    created = created or datetime.datetime.now()
+    created = created or writing_time()
     with refusing(source, "structured report"):
         groups = [_group(site, source, segmentation, algorithm, spacing_provenance) for site in sites]
         report = _report(source, groups, algorithm)

@@ -1,9 +1,30 @@
-"""The error that every unreadable film raises."""
+"""Errors of one film, and errors of the place where results go."""
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
 from typing import Any
+
+_NO_PLACE = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ENOSPC",
+        "EDQUOT",
+        "EROFS",
+        "EACCES",
+        "EPERM",
+        "ENOTDIR",
+        "EIO",
+        "EFBIG",
+        "ESTALE",
+        "ENODEV",
+        "EEXIST",
+    )
+    if hasattr(errno, name)
+)
+"""What the place is to blame for, not the file that was to be written there."""
 
 
 class FilmError(ValueError):
@@ -27,3 +48,49 @@ class FilmError(ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.reason or None, self.remedy)
+
+
+class OutputError(OSError):
+    """Nothing can be written to a folder any more: the disk is full, read-only, gone, or closed to the user.
+
+    It concerns a whole run, and no film of it: a run that meets it stops.
+
+    Args:
+        folder: where something was to be written.
+        reason: what the system says.
+    """
+
+    def __init__(self, folder: str | os.PathLike, reason: str) -> None:
+        self.folder = os.fspath(folder)
+        self.reason = reason
+        super().__init__(
+            f"{self.folder}: nothing can be written there ({reason}). Make room or give another folder, and run it "
+            "again: it goes on where it stopped."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.folder, self.reason)
+
+
+def output_error(error: BaseException, folder: str | os.PathLike) -> OutputError | None:
+    """The `OutputError` that an error of writing into a folder amounts to; None where the folder is not to blame."""
+    if isinstance(error, OSError) and error.errno in _NO_PLACE:
+        return OutputError(folder, error.strerror or type(error).__name__)
+    if isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error):  # how torch.save says it
+        return OutputError(folder, "a file could not be written whole; is the disk full?")
+    return None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it was raised from, what that was raised from, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def error_text(error: BaseException) -> str:
+    """An error in a few words, the first line of it: kind and text, without the name of a file that the system adds."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    line = text.strip().split("\n")[0]
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__

@@ -47,6 +47,17 @@ def safe_stem(path: str | os.PathLike) -> str:
     return _shortened(name)
 
 
+def printable(text: str) -> str:
+    r"""Text from a file or its name, safe to print: control, invisible and direction-changing characters become ``?``.
+
+    A terminal obeys escape sequences, and a right-to-left override makes one name look like another.
+
+    >>> printable("film\x1b]0;owned\x07 é 脊.dcm")
+    'film?]0;owned? é 脊.dcm'
+    """
+    return "".join("?" if _is_invisible(character) else character for character in str(text))
+
+
 def output_names(paths: Sequence[str | os.PathLike], anonymous: bool = False) -> list[str]:
     """One output stem per film, all different even where the file system ignores case.
 
@@ -91,7 +102,11 @@ def _folded(stem: str) -> str:
 
 
 def _is_unsafe(character: str) -> bool:
-    return character in '<>:"/\\|?*' or unicodedata.category(character)[0] == "C" or character in "\u2028\u2029"
+    return character in '<>:"/\\|?*' or _is_invisible(character)
+
+
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character)[0] == "C" or character in "\u2028\u2029"
 
 
 def _shortened(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cmnet_monai.io.errors import output_error
+
+MANIFEST_NAME = "manifest.json"
 MASK_SUFFIXES = ("_mask.nii.gz", "_mask.png")
 LABEL_SUFFIXES = ("_labels.nii.gz", "_labels.png")
 """How the names of masks and label maps end, behind the name of the film."""
+DERIVED_SUFFIXES = ("_measurements.json", "_overlay.png", "_seg.dcm", "_sr.dcm")
+"""The same of what is made from them."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,11 @@ class FilmResult:
         """All files that a result may have, the one that completes it last."""
         return self.mask_nifti, self.mask_png, self.labels_nifti, self.labels_png, self.centres
 
+    @property
+    def derived(self) -> tuple[Path, ...]:
+        """What may have been made from the result: measurements, picture, DICOM objects."""
+        return tuple(self.output_dir / f"{self.name}{suffix}" for suffix in DERIVED_SUFFIXES)
+
     def is_complete(self, run_id: str, film: str | Path) -> bool:
         """Whether all files are there, made by the same run settings from the film as it is now."""
         try:
@@ -82,9 +93,10 @@ class FilmResult:
         spacing_known: bool = True,
         film_name: str | None = None,
         labels_xy: NDArray[np.uint8] | None = None,
+        fingerprint: str | None = None,
         **extra: Any,
     ) -> None:
-        """Write the files, each whole or not at all, the JSON last.
+        """Write the files, each whole or not at all, the JSON last; where one fails, none is left.
 
         Args:
             film: the film's file.
@@ -95,30 +107,50 @@ class FilmResult:
             spacing_known: False marks the unit of the NIfTI's spacing as unknown.
             film_name: what the JSON calls the film; the name of its file when None.
             labels_xy: label map in VerSe codes, (x, y); None leaves it out.
+            fingerprint: `film_fingerprint` of the file that was read; that of the file as it is now when None.
             extra: further entries of the JSON.
+        Raises:
+            OutputError: the folder takes no more files.
         """
         from cmnet_monai.io import atomic_write, write_label_png, write_mask_png, write_nifti
 
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        self.centres.unlink(missing_ok=True)
-        write_nifti(self.mask_nifti, mask_xy, affine, spacing_known=spacing_known)
-        write_mask_png(self.mask_png, mask_xy)
-        for stale in (self.labels_nifti, self.labels_png):
-            stale.unlink(missing_ok=True)
-        if labels_xy is not None:
-            write_nifti(self.labels_nifti, labels_xy, affine, spacing_known=spacing_known)
-            write_label_png(self.labels_png, labels_xy)
         record = {
             "film": Path(film).name if film_name is None else film_name,
-            "film_fingerprint": film_fingerprint(film),
+            "film_fingerprint": fingerprint or film_fingerprint(film),
             "size_xy_px": [int(n) for n in mask_xy.shape],
             "has_label_map": labels_xy is not None,
             **extra,
             "centres": list(centres),
             "run": run_id,
         }
-        with atomic_write(self.centres) as temporary:
-            Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        try:
+            self.centres.unlink(missing_ok=True)
+            write_nifti(self.mask_nifti, mask_xy, affine, spacing_known=spacing_known)
+            write_mask_png(self.mask_png, mask_xy)
+            for stale in (self.labels_nifti, self.labels_png):
+                stale.unlink(missing_ok=True)
+            if labels_xy is not None:
+                write_nifti(self.labels_nifti, labels_xy, affine, spacing_known=spacing_known)
+                write_label_png(self.labels_png, labels_xy)
+            with atomic_write(self.centres) as temporary:
+                Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        except BaseException as error:
+            self.remove()
+            blamed = output_error(error, self.output_dir)
+            if blamed is not None:
+                raise blamed from error
+            raise
+
+    def remove(self) -> None:
+        """Delete what is there of the files, and what was made from them."""
+        for file in (*reversed(self.files), *self.derived):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+
+    def remove_outdated(self, run_id: str, film: str | Path) -> None:
+        """Delete a result that does not belong to the film as it is now; where there is no film, nothing is deleted."""
+        if Path(film).is_file() and not self.is_complete(run_id, film):
+            self.remove()
 
 
 def film_fingerprint(film: str | Path) -> str:

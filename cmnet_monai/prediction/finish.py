@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, S1_LABEL
-from cmnet_monai.io import Algorithm, Film, atomic_write, read_film, read_label_map, write_dicom_seg, write_dicom_sr
+from cmnet_monai.io import (
+    Algorithm,
+    Film,
+    FilmError,
+    OutputError,
+    atomic_write,
+    read_film,
+    read_label_map,
+    write_dicom_seg,
+    write_dicom_sr,
+)
+from cmnet_monai.io.errors import error_text
 from cmnet_monai.io.results import FilmResult, film_fingerprint
 from cmnet_monai.prediction.dicom_rows import report_sites
 from cmnet_monai.vertebrae import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
@@ -84,6 +95,11 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
     if kept is not None:
         return _with_picture(kept, output, name)
     result = FilmResult(output, name)
+    if not _same_result(target, identity):
+        for file in result.derived:  # of another run, or of another version of the film
+            file.unlink(missing_ok=True)
+    for file in (target, *_expected(output, name, wanted)):
+        file.unlink(missing_ok=True)
     record = json.loads(result.centres.read_text(encoding="utf-8"))
     labels, film = read_label_map(result.labels_png), read_film(film_file)
     measures, finished = _measure(film, labels, record["centres"], wanted, shown)
@@ -116,10 +132,31 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
         if is_wanted:
             try:
                 write()
-            except (OSError, ValueError) as error:
-                finished.problems.append(f"no {what}: {getattr(error, 'reason', '') or error}")
+            except OutputError:
+                raise
+            except Exception as error:
+                reason = error.reason if isinstance(error, FilmError) else _said(error)
+                finished.problems.append(f"no {what}: {reason}")
     _write(target, {**identity, **_as_record(finished)})
     return _with_picture(finished, output, name)
+
+
+def read_finished(output: Path, name: str) -> Finished:
+    """What `finish_film` wrote of a film.
+
+    Raises:
+        OSError: it wrote nothing.
+    """
+    record = json.loads((output / f"{name}_measurements.json").read_text(encoding="utf-8"))
+    return _with_picture(_from_record(record), output, name)
+
+
+def _from_record(record: Mapping[str, Any]) -> Finished:
+    return Finished(**{key: record[key] for key in ("film", "bodies", "discs", "flags", "problems")})
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else error_text(error)
 
 
 def _measure(
@@ -189,6 +226,15 @@ def _expected(output: Path, name: str, wanted: Wanted) -> list[Path]:
     return [output / f"{name}{ending}" for is_wanted, ending in endings if is_wanted]
 
 
+def _same_result(target: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether what is there was made from the same result, be other things wanted of it or not."""
+    try:
+        record = json.loads(target.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and all(record.get(k) == identity[k] for k in ("run", "film_fingerprint"))
+
+
 def _kept(target: Path, identity: Mapping[str, Any], expected: list[Path]) -> Finished | None:
     """What an earlier run made of the same film in the same way, if all of it is there."""
     try:
@@ -199,7 +245,7 @@ def _kept(target: Path, identity: Mapping[str, Any], expected: list[Path]) -> Fi
         return None
     if record["problems"] or not all(file.is_file() for file in expected):
         return None
-    return Finished(**{key: record[key] for key in ("film", "bodies", "discs", "flags", "problems")})
+    return _from_record(record)
 
 
 def _with_picture(finished: Finished, output: Path, name: str) -> Finished:

@@ -11,34 +11,19 @@ from typing import Any
 from tqdm import tqdm
 
 from cmnet_monai.datasets import write_datalist
+from cmnet_monai.datasets.datalist import without_outputs
 from cmnet_monai.demo import run_inference
-from cmnet_monai.engines.manifest import DONE, KEPT, MANIFEST_NAME
-from cmnet_monai.io import FilmError
+from cmnet_monai.engines.evaluator import sigterm_exits
+from cmnet_monai.engines.manifest import DONE, KEPT
+from cmnet_monai.io import FilmError, OutputError
+from cmnet_monai.io.errors import error_text
+from cmnet_monai.io.results import MANIFEST_NAME
+from cmnet_monai.prediction.batch_tables import BatchTables
 from cmnet_monai.prediction.collect import collect_films
-from cmnet_monai.prediction.finish import Finished, Wanted, finish_film
-from cmnet_monai.prediction.tables import write_table
+from cmnet_monai.prediction.finish import Wanted, finish_film
 
-FILMS_NAME = "films.json"
-FAILURE_COLUMNS = ("film", "reason", "remedy")
-TABLES = {
-    "films.csv": lambda finished: [finished.film],
-    "vertebrae.csv": lambda finished: finished.bodies,
-    "discs.csv": lambda finished: finished.discs,
-    "flags.csv": lambda finished: finished.flags,
-}
-"""Tables of a batch and the records of a film that they hold."""
-
-PAGE_COLUMNS = {
-    "film": "film",
-    "bodies": "bodies",
-    "lordosis_l1_l5_deg": "lordosis L1-L5, degrees",
-    "lordosis_l1_s1_deg": "lordosis L1-S1, degrees",
-    "worst_loss_percent": "greatest loss of height, %",
-    "worst_level": "at",
-    "worst_slip_percent": "greatest slip, %",
-    "level_evidence": "levels",
-}
-"""Columns of the batch's page."""
+FILMS_NAME = ".cmnet-films.json"
+"""The films of a run, for the inference workflow; deleted when it ends."""
 
 
 @dataclass(frozen=True)
@@ -79,48 +64,44 @@ def predict(
 
     Args:
         sources: files, folders, datalists and patterns.
-        output_dir: gets the inference workflow's files, what ``wanted`` asks for, `TABLES` and ``failures.csv``.
+        output_dir: gets the inference workflow's files, what ``wanted`` asks for, and what `BatchTables` writes.
         bundle: the bundle's folder.
         wanted: what else to write for each film; a table and nothing else by default.
         say: called with a line before each step.
         settings: overrides of the inference config, such as ``device`` or ``batch_size``.
     Raises:
         FileNotFoundError: no source holds a film.
+        OutputError: the folder of the results takes no more files.
     """
     wanted = wanted or Wanted()
     output = Path(output_dir)
     films, missing = collect_films(sources)
+    films = without_outputs(films, output)
     if not films:
         raise FileNotFoundError("; ".join(f"{source}: {why}" for source, why in missing.items()) or "no films given")
-    output.mkdir(parents=True, exist_ok=True)
-    write_datalist(output / FILMS_NAME, {"test": [{"image": str(film)} for film in films]})
+    listed = output / FILMS_NAME
+    write_datalist(listed, {"test": [{"image": str(film)} for film in films]})
     say(f"Segmenting {len(films)} films ...")
-    run_inference(bundle, dataset_dir=str(output / FILMS_NAME), output_dir=str(output), **settings)
+    try:
+        run_inference(bundle, dataset_dir=str(listed), output_dir=str(output), **settings)
+    finally:
+        listed.unlink(missing_ok=True)
     manifest = json.loads((output / MANIFEST_NAME).read_text(encoding="utf-8"))
     failures = [{"film": source, "reason": why, "remedy": "check the path"} for source, why in missing.items()]
     say("Measuring and writing ...")
     anonymous = str(settings.get("anonymous_names", False)).lower() == "true"
-    finished, lacking = _finish_all(manifest, output, wanted, anonymous)
-    failures += lacking
-    for table, records_of in TABLES.items():
-        write_table(output / table, [row for one in finished for row in records_of(one)])
-    write_table(output / "failures.csv", failures, FAILURE_COLUMNS)
-    _write_page(output, finished, failures)
-    counts, flagged = manifest["counts"], sum(bool(one.flags) for one in finished)
-    return Prediction(output, counts[DONE], counts[KEPT], flagged, tuple(failures))
-
-
-def _write_page(output: Path, finished: list[Finished], failures: list[dict[str, str]]) -> None:
-    from cmnet_monai.visualize import write_batch_page
-
-    films = [{**one.film, "flags": [flag["text"] for flag in one.flags], "picture": one.picture} for one in finished]
-    write_batch_page(output / "report.html", films, PAGE_COLUMNS, failures)
+    batch = BatchTables(output)
+    with sigterm_exits():
+        failures += _finish_all(manifest, batch, wanted, anonymous)
+        batch.write(failures)
+    counts = manifest["counts"]
+    return Prediction(output, counts[DONE], counts[KEPT], batch.flagged, tuple(failures))
 
 
 def _finish_all(
-    manifest: Mapping[str, Any], output: Path, wanted: Wanted, anonymous: bool
-) -> tuple[list[Finished], list[dict[str, str]]]:
-    finished: list[Finished] = []
+    manifest: Mapping[str, Any], batch: BatchTables, wanted: Wanted, anonymous: bool
+) -> list[dict[str, str]]:
+    """Finish every film that has a result; what is lacking, film by film."""
     failures: list[dict[str, str]] = []
     for name, record in tqdm(manifest["films"].items(), desc="finishing", unit="film"):
         shown = name if anonymous else Path(record["film"]).name
@@ -130,10 +111,14 @@ def _finish_all(
             continue
         remedy = "mask and centres are there; look at the film"
         try:
-            finished.append(finish_film(Path(record["film"]), output, name, wanted, manifest["run"], shown))
-            failures += [{"film": shown, "reason": why, "remedy": remedy} for why in finished[-1].problems]
+            finished = finish_film(Path(record["film"]), batch.output, name, wanted, manifest["run"], shown)
+        except OutputError:
+            raise
         except FilmError as error:
             failures.append({"film": shown, "reason": error.reason, "remedy": error.remedy})
-        except (OSError, ValueError) as error:
-            failures.append({"film": shown, "reason": f"{type(error).__name__}: {error}", "remedy": remedy})
-    return finished, failures
+        except Exception as error:  # whatever one film brings up, the others go on
+            failures.append({"film": shown, "reason": error_text(error), "remedy": remedy})
+        else:
+            batch.add(name, finished)
+            failures += [{"film": shown, "reason": why, "remedy": remedy} for why in finished.problems]
+    return failures

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmnet_monai.io import atomic_write
+from cmnet_monai.io import atomic_write, printable
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection)."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula, full-width forms too (OWASP, CSV injection)."""
 
 
 def safe_cell(value: Any) -> Any:
@@ -22,20 +22,22 @@ def safe_cell(value: Any) -> Any:
     if value is None:
         return ""
     if isinstance(value, str):
-        text = "".join(character if character.isprintable() else " " for character in value)
-        return f"'{text}" if value.startswith(_FORMULA) else text
+        text = printable(value)
+        return f"'{text}" if value.lstrip("\ufeff \xa0").startswith(_FORMULA) else text
     return value
 
 
-def write_table(path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+def write_table(path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
     """Write a CSV file (UTF-8, comma, one header line), whole or not at all.
 
     Args:
         path: the file.
-        rows: records; what a record lacks stays empty.
+        rows: records; what a record lacks stays empty. With `columns` given they are taken one by one.
         columns: their order; by default every key, in the order in which the records bring them up.
     """
-    columns = list(dict.fromkeys(key for row in rows for key in row)) if columns is None else columns
+    if columns is None:
+        rows = list(rows)
+        columns = list(dict.fromkeys(key for row in rows for key in row))
     with atomic_write(path) as temporary, Path(temporary).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)

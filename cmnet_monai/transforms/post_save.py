@@ -19,7 +19,8 @@ from cmnet_monai.io.results import FilmResult
 class SaveFilmResultd(MapTransform):
     """Write mask and label map (NIfTI and PNG each) and the centres (JSON) of a film, each file whole or not at all.
 
-    The item carries ``name``, the stem of the outputs, and ``path``, the film's file, as `film_items` gives them.
+    The item carries ``name``, the stem of the outputs, and ``path``, the film's file, as `film_items` gives them, and
+    may carry ``fingerprint``, as `FilmDataset` adds it.
 
     Args:
         keys: key of the mask, (1, x, y), 0/1, on the film's own grid.
@@ -68,6 +69,7 @@ class SaveFilmResultd(MapTransform):
                 run_id=self.run_id,
                 film_name=result.name if self.anonymous else None,
                 labels_xy=labels,
+                fingerprint=data.get("fingerprint"),
                 spacing_known=spacing[META_SPACING] is not None,
                 **spacing,
             )

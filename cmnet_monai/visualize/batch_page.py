@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from cmnet_monai.io import atomic_write
+from cmnet_monai.io import atomic_write, printable
 
 THUMBNAIL_PX = 220
+FILMS_PER_PAGE = 500
+MOST_FAILURES = 1000
 _STYLE = """
 body{font:14px/1.4 system-ui,sans-serif;margin:1.5rem;background:#fafafa;color:#1a1a1a}
 h1{font-size:1.3rem}table{border-collapse:collapse;background:#fff}
@@ -34,44 +38,88 @@ document.querySelectorAll("th").forEach((head,i)=>head.addEventListener("click",
 
 def write_batch_page(
     path: str | Path,
-    films: Sequence[Mapping[str, Any]],
+    films: Iterable[Mapping[str, Any]],
     columns: Mapping[str, str],
     failures: Sequence[Mapping[str, str]] = (),
     title: str = "Vertebrae on lateral lumbar radiographs",
+    count: int | None = None,
+    films_per_page: int = FILMS_PER_PAGE,
 ) -> None:
     """Write the page, whole or not at all. Everything that comes from films or file names is escaped.
+
+    More films than `films_per_page` go on to further pages, ``<stem>_2.html`` and so on, which are linked to each
+    other; such pages of an earlier batch are deleted. No page runs a script but its own, or loads anything.
 
     Args:
         path: the HTML file.
         films: one record a film: what ``columns`` names, ``flags`` as a list of sentences, and ``picture``, the file of
-            its overlay or None.
+            its overlay or None. They are taken one by one.
         columns: heading of each column of the table by its key in the records, in order.
-        failures: records with ``film``, ``reason`` and ``remedy``.
+        failures: records with ``film``, ``reason`` and ``remedy``; on the first page, `MOST_FAILURES` of them.
         title: heading of the page.
+        count: number of films, where `films` has no length.
+        films_per_page: films of a page.
     """
+    path = Path(path)
+    if count is None:
+        films = list(films)
+        count = len(films)
+    last = max(-(-count // films_per_page), 1)
+    pages = [path, *(path.with_name(f"{path.stem}_{n}{path.suffix}") for n in range(2, last + 1))]
+    for old in path.parent.glob(f"{path.stem}_*{path.suffix}"):
+        if old not in pages and old.stem.removeprefix(f"{path.stem}_").isdigit():
+            old.unlink()
     heads = "".join(f"<th>{html.escape(text)}</th>" for text in ("picture", *columns.values(), "flags"))
-    rows = "\n".join(_row(film, columns) for film in films)
-    failed = "\n".join(
-        f"<li><b>{html.escape(str(f['film']))}</b>: {html.escape(f['reason'])}. {html.escape(f['remedy'])}.</li>"
-        for f in failures
+    remaining = iter(films)
+    for page in pages:
+        rows = "\n".join(_row(film, columns) for film in islice(remaining, films_per_page))
+        before = _failures(failures) if page == path else ""
+        with atomic_write(page) as temporary:
+            Path(temporary).write_text(
+                f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+                f'<meta http-equiv="Content-Security-Policy" content="{_policy()}"><style>{_STYLE}</style></head><body>'
+                f"<h1>{html.escape(title)}</h1><p>{count} films. Research software, not a medical device. "
+                f"Click a heading to sort.</p>{_links(pages, page)}{before}<table><thead><tr>{heads}</tr></thead>"
+                f"<tbody>{rows}</tbody></table><script>{_SORT}</script></body></html>\n",
+                encoding="utf-8",
+            )
+
+
+def _policy() -> str:
+    """Nothing from elsewhere; the page's own script and style, known by their hashes, and no other."""
+    script, style = (base64.b64encode(sha256(text.encode()).digest()).decode() for text in (_SORT, _STYLE))
+    return f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'"
+
+
+def _links(pages: Sequence[Path], here: Path) -> str:
+    if len(pages) < 2:
+        return ""
+    links = (
+        f"<b>{n}</b>" if page == here else f'<a href="{html.escape(page.name)}">{n}</a>'
+        for n, page in enumerate(pages, start=1)
     )
-    problems = f"<h2>{len(failures)} problems</h2><ul>{failed}</ul>" if failures else ""
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{_STYLE}</style></head><body>'
-        f"<h1>{html.escape(title)}</h1><p>{len(films)} films. Research software, not a medical device. "
-        f"Click a heading to sort.</p>{problems}<table><thead><tr>{heads}</tr></thead>"
-        f"<tbody>{rows}</tbody></table><script>{_SORT}</script></body></html>\n"
+    return f"<p>Pages: {' '.join(links)}</p>"
+
+
+def _failures(failures: Sequence[Mapping[str, str]]) -> str:
+    if not failures:
+        return ""
+    listed = "\n".join(
+        f"<li><b>{_text(f['film'])}</b>: {_text(f['reason'])}. {_text(f['remedy'])}.</li>"
+        for f in failures[:MOST_FAILURES]
     )
-    with atomic_write(path) as temporary:
-        Path(temporary).write_text(page, encoding="utf-8")
+    more = f"<p>and {len(failures) - MOST_FAILURES} more</p>" if len(failures) > MOST_FAILURES else ""
+    return f"<h2>{len(failures)} problems</h2><ul>{listed}</ul>{more}"
+
+
+def _text(value: Any) -> str:
+    return html.escape(printable(str(value)))
 
 
 def _row(film: Mapping[str, Any], columns: Mapping[str, str]) -> str:
     cells = "".join(_cell(film.get(key)) for key in columns)
     flags = film.get("flags") or []
-    listed = "".join(f"<li>{html.escape(str(text))}</li>" for text in flags)
+    listed = "".join(f"<li>{_text(text)}</li>" for text in flags)
     flagged = f'<ul class="flag">{listed}</ul>' if flags else ""
     picture = _thumbnail(film.get("picture"))
     return f'<tr><td data-v="">{picture}</td>{cells}<td data-v="{len(flags)}">{flagged}</td></tr>'
@@ -84,7 +132,7 @@ def _cell(value: Any) -> str:
         return f'<td class="n" data-v="{value!r}">{value:.1f}</td>'
     if isinstance(value, int):
         return f'<td class="n">{value}</td>'
-    return f"<td>{html.escape(str(value))}</td>"
+    return f"<td>{_text(value)}</td>"
 
 
 def _thumbnail(picture: str | Path | None) -> str:

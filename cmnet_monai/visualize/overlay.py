@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmnet_monai.io import atomic_write
+from cmnet_monai.io import atomic_write, printable
 
 PREDICTED, TRUE = "#ffb000", "#22d3ee"
 
@@ -62,6 +62,6 @@ def save_overlay(
         )
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
-    figure.text(0.5, 0.98, title, color="white", ha="center", va="center", fontsize=9, parse_math=False)
+    figure.text(0.5, 0.98, printable(title), color="white", ha="center", va="center", fontsize=9, parse_math=False)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, facecolor="black")

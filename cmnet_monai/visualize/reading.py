@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmnet_monai.conventions import LEVEL_OF_LABEL
-from cmnet_monai.io import Film, atomic_write
+from cmnet_monai.io import Film, atomic_write, printable
 from cmnet_monai.visualize.overlay import film_window
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ def save_reading(
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
     unit = "" if measures is None else f"   heights Ha / Hm / Hp in {'mm' if measures.scale.in_mm else 'px'}"
-    figure.text(0.5, 0.98, f"{title}{unit}", color="white", ha="center", va="center", fontsize=9, parse_math=False)
+    figure.text(
+        0.5, 0.98, printable(f"{title}{unit}"), color="white", ha="center", va="center", fontsize=9, parse_math=False
+    )
     for number, text in enumerate(reversed(shown)):
         figure.text(0.01, 0.012 + 0.022 * number, text, color=FLAG_COLOUR, va="center", fontsize=8, parse_math=False)
     with atomic_write(path) as temporary:

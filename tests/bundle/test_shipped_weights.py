@@ -6,6 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from cmnet_monai.io.checksums import checked_sha256, recorded_sha256
+
+
+def test_shipped_weights_are_those_that_are_recorded(repository: Path) -> None:
+    file = repository / "bundle" / "models" / "model.pt"
+    assert checked_sha256(file) == recorded_sha256(file) != ""
+
 
 def test_shipped_weights_are_small_flat_half_precision_and_fit(workflow: Callable, repository: Path) -> None:
     file = repository / "bundle" / "models" / "model.pt"

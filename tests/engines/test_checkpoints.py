@@ -20,6 +20,8 @@ from cmnet_monai.engines import (
     with_precision,
 )
 from cmnet_monai.io import atomic_write
+from cmnet_monai.io.checksums import recorded_sha256
+from cmnet_monai.io.results import file_sha256
 from cmnet_monai.networks import CMNet
 
 EPOCHS = 6
@@ -225,6 +227,7 @@ def test_packed_weights_are_flat_half_precision_and_load_as_floats(tmp_path: Pat
     size = pack_checkpoint(tmp_path / "last.pt", tmp_path / "deep" / "model.pt")
     assert size == (tmp_path / "deep" / "model.pt").stat().st_size
     packed = read_checkpoint(tmp_path / "deep" / "model.pt")
+    assert recorded_sha256(tmp_path / "deep" / "model.pt") == file_sha256(tmp_path / "deep" / "model.pt")
     assert packed["0.weight"].dtype == torch.float16 and packed["1.num_batches_tracked"].dtype == torch.int64
     other = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     load_weights(other, tmp_path / "deep" / "model.pt")

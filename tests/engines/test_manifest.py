@@ -10,7 +10,7 @@ import pytest
 from ignite.engine import Engine
 
 from cmnet_monai.datasets import FailedFilm
-from cmnet_monai.engines import FilmEvents, RunManifest, pending_films, versions
+from cmnet_monai.engines import FilmEvents, RunManifest, own_share, pending_films, versions
 from cmnet_monai.io.results import FilmResult
 
 KEPT = "kept from an earlier run"
@@ -69,7 +69,7 @@ def test_each_film_has_its_status(films: list[dict], tmp_path: Path, caplog: pyt
     assert manifest["films"]["three"]["film"] == films[2]["path"]
     assert (manifest["run"], manifest["settings"]) == ("run1", {"threshold": 0.5})
     assert manifest["started"] <= manifest["finished"] != ""
-    assert "two.dcm: it is cut short. Copy it again" in caplog.text
+    assert "two: it is cut short. Copy it again" in caplog.text
     assert "1 films done, 1 kept from before, 1 failed" in caplog.text
 
 
@@ -104,3 +104,60 @@ def test_versions_name_what_a_result_depends_on() -> None:
     # The distribution's version may leave out the build's local part ("+cpu", "+cu130") that torch itself tells.
     assert found["torch"].split("+")[0] == torch.__version__.split("+")[0] and found["python"].startswith("3.")
     assert "not installed" not in found.values()
+
+
+def as_process(monkeypatch: pytest.MonkeyPatch, rank: int, lists: list[str] | None = None) -> None:
+    """Pretend to be one of three processes; the others have seen `lists` of films, or the same as this one."""
+
+    def gather(found: list[Any], own: Any) -> None:
+        found[:] = [own, *(lists or [own, own])]
+
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: rank)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 3)
+    monkeypatch.setattr("torch.distributed.all_gather_object", gather)
+
+
+def test_shares_hold_every_film_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [{"name": str(n)} for n in range(8)]
+    assert own_share(items) == items
+    shares = []
+    for rank in range(3):
+        as_process(monkeypatch, rank)
+        shares.append([item["name"] for item in own_share(items)])
+    assert shares == [["0", "3", "6"], ["1", "4", "7"], ["2", "5"]]
+
+
+def test_first_process_puts_the_shares_together(
+    films: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cmnet_monai.engines.manifest.remove_leftovers", lambda folder: 0)
+    (tmp_path / ".cmnet-manifest-1.json").write_text('{"finished": "of an earlier run", "films": {}}')
+    parts = {}
+    for rank in (2, 1):
+        as_process(monkeypatch, rank)
+        share = films[rank : rank + 1]
+        with pytest.raises(FileNotFoundError):
+            run(tmp_path, films, share, failing="two")  # no manifest.json: that is the first process's
+        part = tmp_path / f".cmnet-manifest-{rank}.json"
+        parts[part] = part.read_text()
+        assert list(json.loads(parts[part])["films"]) == [share[0]["name"]]
+    as_process(monkeypatch, 0)
+
+    def others_work(seconds: float) -> None:
+        for part, text in parts.items():
+            part.write_text(text)
+
+    monkeypatch.setattr("cmnet_monai.engines.manifest.time.sleep", others_work)
+    manifest = run(tmp_path, films, films[:1])
+    assert statuses(manifest) == {"one": "done", "two": "failed", "three": "done"}
+    assert manifest["counts"] == {"done": 2, KEPT: 0, "failed": 1, "pending": 0} and manifest["finished"]
+    assert not list(tmp_path.glob(".cmnet-manifest-*"))
+
+
+def test_processes_that_see_different_films_stop(
+    films: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_process(monkeypatch, 0, ["another list", "another list"])
+    with pytest.raises(RuntimeError, match="different films"):
+        run(tmp_path, films, films)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import errno
 import os
+import pickle
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from cmnet_monai.io import TEMPORARY_PREFIX, atomic_write
+from cmnet_monai.io import TEMPORARY_PREFIX, OutputError, atomic_write, remove_leftovers
 
 
 def test_the_file_appears_whole_and_leaves_nothing_else(tmp_path):
@@ -71,3 +73,37 @@ def test_a_kill_leaves_the_old_file(tmp_path):
     assert path.read_bytes() == b"old"
     leftovers = [p.name for p in tmp_path.iterdir() if p != path]
     assert all(name.startswith(TEMPORARY_PREFIX) for name in leftovers)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_place_that_takes_no_files_is_named_in_one_line(number, tmp_path):
+    with pytest.raises(OutputError) as caught, atomic_write(tmp_path / "mask.png") as temporary:
+        temporary.write_bytes(b"half")
+        raise OSError(number, os.strerror(number), str(temporary))
+    assert str(tmp_path) in str(caught.value) and os.strerror(number) in str(caught.value)
+    assert TEMPORARY_PREFIX not in str(caught.value) and "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.folder, again.reason) == (str(caught.value), str(tmp_path), os.strerror(number))
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    for error in (FileNotFoundError(errno.ENOENT, "none"), OSError("a codec's own"), RuntimeError("inside")):
+        with pytest.raises(type(error)) as caught, atomic_write(tmp_path / "mask.png"):
+            raise error
+        assert caught.value is error
+
+
+def test_a_file_in_the_folders_place_is_named(tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match="out"), atomic_write(tmp_path / "out" / "mask.png"):
+        pass
+
+
+def test_leftovers_of_some_age_are_removed_and_nothing_else(tmp_path):
+    for name in (f"{TEMPORARY_PREFIX}old.png", f"{TEMPORARY_PREFIX}young.png", "mask.png"):
+        (tmp_path / name).touch()
+    for name in (f"{TEMPORARY_PREFIX}old.png", "mask.png"):
+        os.utime(tmp_path / name, (1, 1))
+    assert remove_leftovers(tmp_path) == 1
+    assert {file.name for file in tmp_path.iterdir()} == {f"{TEMPORARY_PREFIX}young.png", "mask.png"}

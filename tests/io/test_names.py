@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmnet_monai.io import output_names, safe_stem
+from cmnet_monai.io import output_names, printable, safe_stem
 from cmnet_monai.io.names import MAX_STEM_BYTES
 
 
@@ -98,3 +98,25 @@ def test_names_of_any_films_are_distinct(texts):
     for anonymous in (False, True):
         names = output_names(paths, anonymous=anonymous)
         assert len({name.casefold() for name in names}) == len(paths)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("film 脊 é.dcm", "film 脊 é.dcm"),
+        ("\x1b[31mred\x1b[0m", "?[31mred?[0m"),
+        ("\x1b]0;title\x07\x9b2J", "?]0;title??2J"),
+        ("two\r\nlines\tand\u2028more", "two??lines?and?more"),
+        ("gnp.\u202ecipe\u200b", "gnp.?cipe?"),
+        ("broken \udcff name", "broken ? name"),
+    ],
+)
+def test_printed_text_gives_no_orders_to_a_terminal(text, shown):
+    assert printable(text) == shown
+
+
+@given(st.text())
+@settings(max_examples=200, deadline=None)
+def test_printed_text_can_be_encoded_and_keeps_its_length(text):
+    assert len(printable(text).encode("utf-8").decode("utf-8")) == len(text)
+    assert printable(text).isascii() or not any(unicodedata.category(c)[0] == "C" for c in printable(text))

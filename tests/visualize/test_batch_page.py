@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from cmnet_monai.visualize import write_batch_page
@@ -75,3 +77,36 @@ def test_picture_is_inside_the_page_and_small(tmp_path: Path) -> None:
     (source,) = page.images
     with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as image:
         assert image.size == (110, 220)
+
+
+def test_page_runs_its_own_script_and_no_other(tmp_path: Path) -> None:
+    _, text = page_of(tmp_path)
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+    for tag in ("script", "style"):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy and policy.startswith("default-src 'none'")
+
+
+def test_names_no_terminal_or_encoder_would_take_are_shown_with_question_marks(tmp_path: Path) -> None:
+    film = {"film": "a\x1b[2J\udcff\u202e.dcm", "flags": []}
+    write_batch_page(tmp_path / "page.html", [film], {"film": "film"}, [{**film, "reason": "\x07", "remedy": ""}])
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert text.count("a?[2J??.dcm") == 2 and "\x1b" not in text and "\x07" not in text
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, [0]), (3, [3]), (4, [3, 1]), (6, [3, 3]), (7, [3, 3, 1])])
+def test_many_films_go_on_to_further_pages_and_older_pages_go(tmp_path: Path, count: int, sizes: list[int]) -> None:
+    (tmp_path / "page_9.html").write_text("of an earlier batch", encoding="utf-8")
+    (tmp_path / "page_x.html").write_text("another's", encoding="utf-8")
+    films = ({"film": f"f{n}", "flags": []} for n in range(count))
+    failures = [{"film": "bad", "reason": "cut", "remedy": "again"}]
+    write_batch_page(tmp_path / "page.html", films, {"film": "film"}, failures, count=count, films_per_page=3)
+    names = ["page.html", *(f"page_{n}.html" for n in range(2, len(sizes) + 1))]
+    assert {file.name for file in tmp_path.iterdir()} == {*names, "page_x.html"}
+    texts = [(tmp_path / name).read_text(encoding="utf-8") for name in names]
+    assert [text.count("<td>f") for text in texts] == sizes
+    assert ["<b>bad</b>" in text for text in texts] == [True] + [False] * (len(sizes) - 1)
+    linked = [set(re.findall(r'href="([^"]*)"', text)) for text in texts]
+    assert linked == [set(names) - {name} if len(names) > 1 else set() for name in names]

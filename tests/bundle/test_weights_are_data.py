@@ -1,0 +1,70 @@
+"""Weights are data: none of them runs code, and exchanged ones are refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cmnet_monai.io.checksums import write_sha256
+
+SMALL: dict[str, Any] = {"spatial_size": [64, 128], "base_channels": 8, "passes": 1, "mirror": False}
+
+
+class Payload:
+    """What an attacker puts into a pickle: loading it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+def causes_of(caught: pytest.ExceptionInfo) -> str:
+    texts, error = [], caught.value
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__  # type: ignore[assignment]
+    return "\n".join(texts)
+
+
+def test_code_in_weights_is_not_run(infer: Callable, dataset: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "it ran"
+    torch.save({"layer.weight": torch.zeros(1), "x": Payload(mark)}, tmp_path / "evil.pt")
+    with pytest.raises(Exception):  # noqa: B017 - which one is PyTorch's affair
+        infer(dataset / "films", tmp_path / "out", ckpt_path=str(tmp_path / "evil.pt"), **SMALL)
+    assert not mark.exists()
+    torch.load(tmp_path / "evil.pt", weights_only=False)
+    assert mark.exists()  # the payload works
+
+
+def test_recorded_weights_are_named_with_their_record(
+    infer: Callable, dataset: Path, weights: Path, tmp_path: Path
+) -> None:
+    recorded = tmp_path / "recorded.pt"
+    shutil.copy(weights, recorded)
+    write_sha256(recorded)
+    film = dataset / "films" / "film_00000.dcm"
+    with_record = infer(film, tmp_path / "a", ckpt_path=str(recorded), **SMALL)["weights"]
+    without = infer(film, tmp_path / "b", ckpt_path=str(weights), **SMALL)["weights"]
+    assert with_record["recorded_sha256"] == with_record["sha256"] == without["sha256"]
+    assert without == {"file": str(weights), "sha256": without["sha256"], "recorded_sha256": ""}
+
+
+def test_exchanged_weights_are_refused_before_any_film_is_read(
+    infer: Callable, dataset: Path, weights: Path, tmp_path: Path
+) -> None:
+    exchanged = tmp_path / "model.pt"
+    shutil.copy(weights, exchanged)
+    write_sha256(exchanged)
+    state = torch.load(exchanged, weights_only=True)
+    torch.save({name: value + 1 for name, value in state.items()}, exchanged)
+    with pytest.raises(RuntimeError) as caught:
+        infer(dataset / "films", tmp_path / "out", ckpt_path=str(exchanged), **SMALL)
+    assert "damaged or was exchanged" in causes_of(caught)
+    assert not (tmp_path / "out").exists()
