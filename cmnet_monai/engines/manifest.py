@@ -13,6 +13,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from cmnet_monai._version import __version__
 from cmnet_monai.engines.evaluator import FilmEvents
 from cmnet_monai.io import atomic_write
 from cmnet_monai.io.results import FilmResult
@@ -20,7 +21,7 @@ from cmnet_monai.io.results import FilmResult
 logger = logging.getLogger(__name__)
 
 MANIFEST_NAME = "manifest.json"
-PACKAGES = ("cmnet-monai", "monai", "torch", "pytorch-ignite", "numpy", "pydicom", "SimpleITK")
+PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "pydicom", "SimpleITK")
 SECONDS_BETWEEN_WRITES = 10.0
 
 DONE, FAILED, PENDING, KEPT = "done", "failed", "pending", "kept from an earlier run"
@@ -37,7 +38,7 @@ def pending_films(items: Iterable[Mapping[str, Any]], output_dir: str | Path, ru
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "cmnet-monai": __version__}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)

@@ -28,6 +28,9 @@ TABLES = {
 }
 """Tables of a batch and the records of a film that they hold."""
 
+ENGINES = {"torch": "", "onnx": "inference_onnx"}
+"""What runs the network, and the config that is laid over the bundle's ``inference.json`` for it."""
+
 PAGE_COLUMNS = {
     "film": "film",
     "bodies": "bodies",
@@ -73,6 +76,7 @@ def predict(
     bundle: str | Path,
     wanted: Wanted | None = None,
     say: Callable[[str], None] = print,
+    engine: str = "torch",
     **settings: Any,
 ) -> Prediction:
     """Run the bundle's inference on films and finish each of them.
@@ -83,10 +87,13 @@ def predict(
         bundle: the bundle's folder.
         wanted: what else to write for each film; a table and nothing else by default.
         say: called with a line before each step.
+        engine: what runs the network, one of `ENGINES`.
         settings: overrides of the inference config, such as ``device`` or ``batch_size``.
     Raises:
-        FileNotFoundError: no source holds a film.
+        FileNotFoundError: no source holds a film, or there is no ONNX file for the engine.
+        ValueError: there is no such engine.
     """
+    overlay = _overlay(engine, Path(bundle), settings)
     wanted = wanted or Wanted()
     output = Path(output_dir)
     films, missing = collect_films(sources)
@@ -95,7 +102,7 @@ def predict(
     output.mkdir(parents=True, exist_ok=True)
     write_datalist(output / FILMS_NAME, {"test": [{"image": str(film)} for film in films]})
     say(f"Segmenting {len(films)} films ...")
-    run_inference(bundle, dataset_dir=str(output / FILMS_NAME), output_dir=str(output), **settings)
+    run_inference(bundle, overlay, dataset_dir=str(output / FILMS_NAME), output_dir=str(output), **settings)
     manifest = json.loads((output / MANIFEST_NAME).read_text(encoding="utf-8"))
     failures = [{"film": source, "reason": why, "remedy": "check the path"} for source, why in missing.items()]
     say("Measuring and writing ...")
@@ -108,6 +115,15 @@ def predict(
     _write_page(output, finished, failures)
     counts, flagged = manifest["counts"], sum(bool(one.flags) for one in finished)
     return Prediction(output, counts[DONE], counts[KEPT], flagged, tuple(failures))
+
+
+def _overlay(engine: str, bundle: Path, settings: Mapping[str, Any]) -> str:
+    if engine not in ENGINES:
+        raise ValueError(f"the engine is {' or '.join(ENGINES)}; got {engine!r}")
+    network = Path(settings.get("ckpt_path", bundle / "models" / "model.onnx"))
+    if engine == "onnx" and not network.is_file():
+        raise FileNotFoundError(f"{network}: no ONNX network there; make one with: cmnet-monai export {network}")
+    return ENGINES[engine]
 
 
 def _write_page(output: Path, finished: list[Finished], failures: list[dict[str, str]]) -> None:
