@@ -1,4 +1,4 @@
-"""Where the bundle is: inside an installed package, or beside the package in a checkout."""
+"""Where the bundle is: inside an installed package, beside the package in a checkout, or around it in an archive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def bundle_root(override: str | Path | None = None) -> Path:
         FileNotFoundError: it has no ``configs/metadata.json``.
     """
     package = Path(str(files("cmnet_monai")))
-    candidates = [Path(override)] if override is not None else [package / "bundle", package.parent / "bundle"]
+    places = [package / "bundle", package.parent / "bundle", package.parent]
+    candidates = [Path(override)] if override is not None else places
     for candidate in candidates:
         if (candidate / "configs" / "metadata.json").is_file():
             return candidate

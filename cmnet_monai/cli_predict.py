@@ -40,6 +40,9 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Films that the network sees at a time.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read films beside the network.")] = 0,
     weights: Annotated[Optional[Path], typer.Option(help="Other weights than the bundle's.")] = None,  # noqa: UP045
+    engine: Annotated[
+        str, typer.Option(help="torch, or onnx: ONNX Runtime, with models/model.onnx or --weights FILE.onnx.")
+    ] = "torch",
     bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
 ) -> None:
     """Segment, name and measure the vertebrae of lateral lumbar radiographs.
@@ -67,7 +70,7 @@ def predict(
     try:
         settings["levels"] = _levels(levels)
         wanted = Wanted(overlay, dicom_seg, dicom_sr, _side(anterior), all_mm)
-        done = run(films, output, bundle_root(bundle), wanted, typer.echo, **settings)
+        done = run(films, output, bundle_root(bundle), wanted, typer.echo, engine, **settings)
     except (OSError, ValueError, RuntimeError) as error:
         fail(error)
     _say(done)

@@ -78,17 +78,19 @@ def run_demo(
     return rows
 
 
-def run_inference(bundle: str | Path, **overrides: Any) -> None:
+def run_inference(bundle: str | Path, overlay: str = "", **overrides: Any) -> None:
     """Run the bundle's inference workflow in this process.
 
     Args:
         bundle: the bundle's folder.
+        overlay: name of a config that is laid over ``inference.json``, such as ``inference_onnx``.
         overrides: values of the config by name: ``dataset_dir``, ``output_dir`` and what else it documents.
     """
     from monai.bundle import ConfigWorkflow
 
+    names = ["inference", *filter(None, [overlay])]
     workflow = ConfigWorkflow(
-        config_file=str(Path(bundle) / "configs" / "inference.json"),
+        config_file=[str(Path(bundle) / "configs" / f"{name}.json") for name in names],
         workflow_type="inference",
         logging_file=False,
         bundle_root=str(bundle),

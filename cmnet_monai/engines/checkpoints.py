@@ -243,7 +243,7 @@ def pack_checkpoint(checkpoint: str | Path | Sequence[str | Path], output: str |
     """
     weights = average_weights([checkpoint] if isinstance(checkpoint, (str, Path)) else list(checkpoint))
     half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
-    with atomic_write(output) as temporary:
-        torch.save(half, temporary)
+    with atomic_write(output) as temporary, Path(temporary).open("wb") as stream:
+        torch.save(half, stream)  # a stream: given a path, torch stores its name, which here is a random one
     write_sha256(output)
     return Path(output).stat().st_size

@@ -15,6 +15,7 @@ from typing import Any
 import torch.distributed as dist
 from ignite.engine import Engine, Events
 
+from cmnet_monai._version import __version__
 from cmnet_monai.engines.evaluator import FilmEvents
 from cmnet_monai.io import OutputError, atomic_write, printable, remove_leftovers
 from cmnet_monai.io.errors import causes, error_text
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 PART_PREFIX = ".cmnet-manifest-"
 """Start of the names of what the further processes of a run hand to the first."""
-PACKAGES = ("cmnet-monai", "monai", "torch", "pytorch-ignite", "numpy", "pydicom", "SimpleITK")
+PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "pydicom", "SimpleITK")
 SECONDS_BETWEEN_WRITES = 10.0
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -52,7 +53,7 @@ def own_share(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "cmnet-monai": __version__}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)

@@ -25,6 +25,9 @@ from cmnet_monai.prediction.finish import Wanted, finish_film
 FILMS_NAME = ".cmnet-films.json"
 """The films of a run, for the inference workflow; deleted when it ends."""
 
+ENGINES = {"torch": "", "onnx": "inference_onnx"}
+"""What runs the network, and the config that is laid over the bundle's ``inference.json`` for it."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -58,6 +61,7 @@ def predict(
     bundle: str | Path,
     wanted: Wanted | None = None,
     say: Callable[[str], None] = print,
+    engine: str = "torch",
     **settings: Any,
 ) -> Prediction:
     """Run the bundle's inference on films and finish each of them.
@@ -68,11 +72,14 @@ def predict(
         bundle: the bundle's folder.
         wanted: what else to write for each film; a table and nothing else by default.
         say: called with a line before each step.
+        engine: what runs the network, one of `ENGINES`.
         settings: overrides of the inference config, such as ``device`` or ``batch_size``.
     Raises:
-        FileNotFoundError: no source holds a film.
+        FileNotFoundError: no source holds a film, or there is no ONNX file for the engine.
         OutputError: the folder of the results takes no more files.
+        ValueError: there is no such engine.
     """
+    overlay = _overlay(engine, Path(bundle), settings)
     wanted = wanted or Wanted()
     output = Path(output_dir)
     films, missing = collect_films(sources)
@@ -83,7 +90,7 @@ def predict(
     write_datalist(listed, {"test": [{"image": str(film)} for film in films]})
     say(f"Segmenting {len(films)} films ...")
     try:
-        run_inference(bundle, dataset_dir=str(listed), output_dir=str(output), **settings)
+        run_inference(bundle, overlay, dataset_dir=str(listed), output_dir=str(output), **settings)
     finally:
         listed.unlink(missing_ok=True)
     manifest = json.loads((output / MANIFEST_NAME).read_text(encoding="utf-8"))
@@ -96,6 +103,15 @@ def predict(
         batch.write(failures)
     counts = manifest["counts"]
     return Prediction(output, counts[DONE], counts[KEPT], batch.flagged, tuple(failures))
+
+
+def _overlay(engine: str, bundle: Path, settings: Mapping[str, Any]) -> str:
+    if engine not in ENGINES:
+        raise ValueError(f"the engine is {' or '.join(ENGINES)}; got {engine!r}")
+    network = Path(settings.get("ckpt_path", bundle / "models" / "model.onnx"))
+    if engine == "onnx" and not network.is_file():
+        raise FileNotFoundError(f"{network}: no ONNX network there; make one with: cmnet-monai export {network}")
+    return ENGINES[engine]
 
 
 def _finish_all(

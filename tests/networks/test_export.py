@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import types
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from monai.data import MetaTensor
+from torch import nn
 
-from cmnet_monai.networks import CMNet
+from cmnet_monai.networks import CMNet, OnnxNetwork, TensorRtNetwork, export_onnx, export_program
 
 SAME_KERNELS = 1e-5  # float32 sums in another order
 OTHER_KERNELS = 1e-4  # another library's convolutions and norms
+METADATA = {"version": "9.8.7"}
 
 
 @pytest.fixture(scope="module")
@@ -55,28 +61,95 @@ def test_traced_network_takes_other_sizes_than_the_example(network: CMNet) -> No
         assert difference(traced(film(*shape)), network(film(*shape))) < SAME_KERNELS
 
 
-def dynamic_shapes() -> dict[str, dict[int, object]]:
-    return {"x": {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}}
-
-
 @torch.no_grad()
-def test_exported_program_takes_other_batches_and_sizes_without_padding(network: CMNet) -> None:
-    program = torch.export.export(network, (film(2, 1, 64, 96),), dynamic_shapes=dynamic_shapes())
-    for shape in ((2, 1, 64, 96), (3, 1, 128, 160)):  # multiples of 32 from 64 on, like the example
-        assert difference(program.module()(film(*shape)), network(film(*shape))) < SAME_KERNELS
+def test_exported_program_takes_other_batches_and_sizes_without_padding(network: CMNet, tmp_path: Path) -> None:
+    export_program(network, tmp_path / "model.pt2", METADATA)
+    extra = {"metadata.json": ""}
+    program = torch.export.load(tmp_path / "model.pt2", extra_files=extra).module()
+    assert json.loads(extra["metadata.json"]) == METADATA
+    for shape in ((2, 2, 64, 96), (3, 2, 128, 160)):  # multiples of 32 from 64 on
+        assert difference(program(film(*shape)), network(film(*shape))) < SAME_KERNELS
+    with pytest.raises((RuntimeError, AssertionError)):
+        program(film(1, 2, 70, 96))
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("channels", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_onnx_program_takes_other_batches_and_sizes(network: CMNet, tmp_path: Path, channels: int) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
+@pytest.fixture(scope="module")
+def onnx_file(network: CMNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    path = tmp_path / "model.onnx"
-    example = (film(2, channels, 64, 96),)
-    torch.onnx.export(
-        network, example, path, dynamo=True, dynamic_shapes=dynamic_shapes(), output_names=["logits"], verbose=False
-    )
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for shape in ((2, channels, 64, 96), (1, channels, 64, 32), (3, channels, 37, 61)):
-        (logits,) = session.run(["logits"], {session.get_inputs()[0].name: film(*shape).numpy()})
-        assert difference(torch.from_numpy(logits), network(film(*shape))) < OTHER_KERNELS
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    export_onnx(network, path, METADATA)
+    return path
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shape", [(2, 2, 64, 96), (1, 1, 64, 32), (3, 1, 37, 61)])
+def test_onnx_network_gives_what_the_network_gives(network: CMNet, onnx_file: Path, shape: tuple[int, ...]) -> None:
+    found = OnnxNetwork(onnx_file)(MetaTensor(film(*shape)))
+    assert type(found) is torch.Tensor
+    assert difference(found, network(film(*shape))) < OTHER_KERNELS
+
+
+def test_onnx_file_names_its_ends_and_axes_and_nothing_of_the_machine(onnx_file: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(onnx_file)
+    (taken,), (given,) = model.graph.input, model.graph.output
+    axes = [[axis.dim_param or axis.dim_value for axis in one.type.tensor_type.shape.dim] for one in (taken, given)]
+    assert [taken.name, given.name] == ["image", "pred"]
+    assert axes == [["batch", 2, "width", "height"], ["batch", 3, "width", "height"]]
+    assert json.loads({entry.key: entry.value for entry in model.metadata_props}["metadata"]) == METADATA
+    content = onnx_file.read_bytes()
+    assert b"cmnet.py" not in content and b"site-packages" not in content
+
+
+def test_onnx_network_without_prompt_channel_refuses_a_prompt(network: CMNet, tmp_path: Path) -> None:
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    assert runtime
+    make = onnx.helper.make_tensor_value_info
+
+    def identity(channels: int) -> Path:
+        ends = [make(name, onnx.TensorProto.FLOAT, ["b", channels, "w", "h"]) for name in ("image", "pred")]
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node("Identity", ["image"], ["pred"])], "g", ends[:1], ends[1:]
+        )
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+        onnx.save(model, tmp_path / f"{channels}.onnx")
+        return tmp_path / f"{channels}.onnx"
+
+    without = OnnxNetwork(identity(1))
+    assert torch.equal(without(film(2, 1, 5, 7)), film(2, 1, 5, 7))
+    with pytest.raises(ValueError, match="takes no prompt"):
+        without(film(2, 2, 5, 7))
+    with pytest.raises(ValueError, match="CM-Net takes one tensor of film and prompt"):
+        OnnxNetwork(identity(3))
+
+
+def test_missing_runtime_and_missing_file_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match=r"cmnet-monai\[onnx\]"):
+        OnnxNetwork(tmp_path / "model.onnx")
+    monkeypatch.setitem(sys.modules, "torch_tensorrt", None)
+    with pytest.raises(ImportError, match="torch_tensorrt is missing"):
+        TensorRtNetwork(tmp_path / "model_trt.ts")
+    for name, made in (("onnxruntime", OnnxNetwork), ("torch_tensorrt", TensorRtNetwork)):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+        with pytest.raises(FileNotFoundError, match="makes one"):
+            made(tmp_path / "model")
+
+
+class Sum(nn.Module):
+    """Stands in for an engine: takes two channels and gives their sum."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :1] + 2.0 * x[:, 1:2]
+
+
+def test_engine_for_film_and_prompt_is_asked_without_a_prompt_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch_tensorrt", types.ModuleType("torch_tensorrt"))
+    torch.jit.script(Sum()).save(tmp_path / "model_trt.ts")
+    engine = TensorRtNetwork(tmp_path / "model_trt.ts", "cpu")
+    assert torch.equal(engine(film(2, 1, 5, 7)), film(2, 1, 5, 7))
+    both = film(2, 2, 5, 7)
+    assert torch.equal(engine(both), both[:, :1] + 2.0 * both[:, 1:])
