@@ -74,12 +74,23 @@ class CentresFromLabel(Transform):
         protocol: "lumbar" for L1-L5 only, "visible" and "levels" for every thoracic and lumbar one. Centres of
             unknown level stay.
         min_area_fraction: smallest component of a binary mask, as a share of the largest.
+        labels: label values that count, instead of those of the protocol: for other anatomy than the spine. A label
+            map is then never taken for a binary mask, and the points come in this order.
+
+    Raises:
+        ValueError: the protocol is unknown, or ``labels`` are not distinct positive whole numbers.
     """
 
     backend = [TransformBackends.NUMPY]
 
-    def __init__(self, protocol: str = LUMBAR_PROTOCOL, min_area_fraction: float = 0.05) -> None:
-        self.wanted = labels_of_protocol(protocol)
+    def __init__(
+        self,
+        protocol: str = LUMBAR_PROTOCOL,
+        min_area_fraction: float = 0.05,
+        labels: Sequence[int] | None = None,
+    ) -> None:
+        self.wanted = labels_of_protocol(protocol) if labels is None else _checked_labels(labels)
+        self.given_labels = labels is not None
         self.protocol = protocol
         self.min_area_fraction = min_area_fraction
 
@@ -104,7 +115,7 @@ class CentresFromLabel(Transform):
                 affine = label.meta.get("original_affine", affine)
         else:
             values = whole_labels(label)
-            if is_binary_mask(values):
+            if not self.given_labels and is_binary_mask(values):
                 found = [(UNKNOWN_LEVEL, xy) for xy in _component_centres(values, self.min_area_fraction)]
             else:
                 found = _body_centres(values, self.wanted)
@@ -114,6 +125,13 @@ class CentresFromLabel(Transform):
         if get_track_meta():
             points = MetaTensor(points, affine=_planar(affine) if affine is not None else torch.eye(3))
         return points, labels
+
+
+def _checked_labels(labels: Sequence[int]) -> tuple[int, ...]:
+    wanted = tuple(int(label) for label in labels)
+    if list(wanted) != list(labels) or min(wanted, default=0) < 1 or len(set(wanted)) < len(wanted):
+        raise ValueError(f"labels must be distinct positive whole numbers, got {list(labels)}.")
+    return wanted
 
 
 def _planar(affine: Any) -> torch.Tensor:
@@ -178,6 +196,7 @@ class CentresFromLabeld(MapTransform):
         protocol: "lumbar", "visible" or "levels".
         min_area_fraction: smallest component of a binary mask, as a share of the largest.
         allow_missing_keys: ignore a key that is not in the data (no points are then written).
+        labels: label values that count, instead of those of the protocol.
     """
 
     backend = CentresFromLabel.backend
@@ -191,12 +210,13 @@ class CentresFromLabeld(MapTransform):
         protocol: str = LUMBAR_PROTOCOL,
         min_area_fraction: float = 0.05,
         allow_missing_keys: bool = False,
+        labels: Sequence[int] | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if len(self.keys) != 1:
             raise ValueError(f"CentresFromLabeld takes one key, got {self.keys}.")
         self.points_key, self.levels_key, self.centres_key = points_key, levels_key, centres_key
-        self.finder = CentresFromLabel(protocol, min_area_fraction)
+        self.finder = CentresFromLabel(protocol, min_area_fraction, labels)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the points and their labels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ class RandSimilarityd(RandAffined):
     """``RandAffined`` with one magnification for both axes: a vertebra changes its size, but not its shape.
 
     MONAI's own draws a factor for each axis. Interpolation is done in float32. Invertible and recorded as
-    ``RandAffined`` is.
+    ``RandAffined`` is. Within ``Compose(lazy=True)`` pending steps are carried out before it and it is carried out at
+    once: a pending ``RandAffined`` forgets its mode, so that label maps would come out interpolated.
 
     Args:
         keys: arrays (C, x, y) on one grid.
@@ -75,6 +76,15 @@ class RandSimilarityd(RandAffined):
             translate_range=[(-abs(shift), abs(shift)) for shift in translation_px],
         )
         self.rand_affine.resampler = Resample(dtype=np.float32)
+
+    @property
+    def requires_current_data(self) -> bool:
+        """Pending steps are carried out first."""
+        return True
+
+    def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
+        """Change the arrays under ``keys``, all in the same way; never pending, whatever ``lazy`` says."""
+        return dict(super().__call__(data, lazy=False))
 
 
 RandSimilarityD = RandSimilarityDict = RandSimilarityd
