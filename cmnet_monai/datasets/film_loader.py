@@ -42,6 +42,7 @@ class FilmLoader(DataLoader):
     def __init__(self, dataset: FilmDataset, batch_size: int = 1, num_workers: int = 0, **kwargs: Any) -> None:
         kwargs.setdefault("collate_fn", collate_films)
         super().__init__(dataset, num_workers=num_workers, batch_size=batch_size, **kwargs)
+        self._films = dataset.data
         self._deaths = 0
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
@@ -93,7 +94,7 @@ class FilmLoader(DataLoader):
                 f"{self._deaths} films in a row ended the process that reads them: look for too little memory or "
                 "shared memory (/dev/shm), or read them without processes (num_workers 0)"
             )
-        item = self.dataset.data[index]
+        item = self._films[index]
         return FailedFilm(
             str(item.get("name", "")),
             str(item.get("path", "")),

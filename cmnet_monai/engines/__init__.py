@@ -29,6 +29,7 @@ from cmnet_monai.engines.inferers import FilmInferer
 from cmnet_monai.engines.manifest import RunManifest, own_share, pending_films, versions
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import as_switch, prepare_run
+from cmnet_monai.engines.trainer import FilmTrainer
 
 __all__ = [
     "Attach",
@@ -38,6 +39,7 @@ __all__ = [
     "FilmEvaluator",
     "FilmEvents",
     "FilmInferer",
+    "FilmTrainer",
     "OnMainProcess",
     "RunManifest",
     "TrainingCheckpoint",

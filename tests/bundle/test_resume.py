@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,3 +67,60 @@ def test_killed_training_ends_as_if_it_had_not_been(
         assert torch.equal(resumed["network"][name], value), name
     best, best_expected = (torch.load(f / "best.pt", weights_only=True) for f in (folder, through))
     assert all(torch.equal(best[name], value) for name, value in best_expected.items())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("fault", ["reader killed", "film vanished", "disk full"])
+def test_training_broken_off_by_a_fault_ends_as_if_it_had_not_been(
+    workflow: Callable, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    from cmnet_monai.io import read_film
+
+    data = tmp_path / "data"
+    shutil.copytree(dataset, data)
+    parent, seen = os.getpid(), tmp_path / "films read"
+    seen.touch()
+    film = next((data / "films").glob("*0.dcm"))
+
+    def train(folder: Path, **more: Any) -> dict[str, Any]:
+        settings = {"spatial_size": [64, 128], "base_channels": 8, "learning_rate": 0.001, "batch_size": 2, **more}
+        made = workflow(
+            ["train"], dataset_dir=str(data), output_dir=str(folder), max_epochs=3, num_workers=1, **settings
+        )
+        made.run()
+        made.finalize()
+        return torch.load(folder / "last.pt", weights_only=True)
+
+    def struck(path: Path, *rest: Any) -> Any:
+        with seen.open("a") as stream:
+            stream.write("x")
+        if seen.stat().st_size > 9 and os.getpid() != parent:  # three or four films and two label maps a turn
+            if fault == "reader killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            film.unlink(missing_ok=True)
+        return read_film(path, *rest)
+
+    expected = train(tmp_path / "through")
+    whole = film.read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        if fault == "disk full":
+            calls = iter(range(100))
+            flush = os.fsync
+
+            def full(descriptor: int) -> None:
+                if next(calls) >= 7:  # settings, last.pt and best.pt of an epoch: two each
+                    raise OSError(28, "No space left on device")
+                flush(descriptor)
+
+            patch.setattr("cmnet_monai.io.atomic.os.fsync", full)
+        else:
+            patch.setattr("cmnet_monai.io.radiograph_reader.read_film", struck)
+        train(tmp_path / "parts")
+    left = {path.name for path in (tmp_path / "parts").iterdir() if path.is_file()}
+    assert left <= {"last.pt", "best.pt", "settings.json"} and "settings.json" in left
+    film.write_bytes(whole)
+    resumed = train(tmp_path / "parts")
+    assert not (tmp_path / "parts.1").exists() and resumed["epoch"] == 3
+    for name, value in expected["network"].items():
+        assert torch.equal(resumed["network"][name], value), name

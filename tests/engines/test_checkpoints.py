@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from cmnet_monai.engines import (
     save_weights,
     with_precision,
 )
-from cmnet_monai.io import atomic_write
+from cmnet_monai.io import OutputError, atomic_write
 from cmnet_monai.io.checksums import recorded_sha256
 from cmnet_monai.io.results import file_sha256
 from cmnet_monai.networks import CMNet
@@ -85,6 +86,41 @@ def test_resumed_run_ends_with_the_weights_of_one_that_was_not_broken_off(tmp_pa
     assert resumed.optimizer.param_groups[0]["lr"] == through.optimizer.param_groups[0]["lr"] == 0.1 / 8
     last, expected = (read_checkpoint(tmp_path / run / "last.pt") for run in ("parts", "through"))
     assert last["epoch"] == EPOCHS and torch.equal(last["random_state"], expected["random_state"])
+
+
+@pytest.mark.parametrize("file", ["last.pt", "best.pt"])
+@pytest.mark.parametrize("fault", ["full disk", "full disk, as torch.save says it", "SIGTERM"])
+def test_fault_while_a_checkpoint_is_written_costs_an_epoch_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, fault: str
+) -> None:
+    through = Run(tmp_path / "through", RISING, decay=0.9)
+    replace, save, struck = Path.replace, torch.save, []
+
+    def failing_replace(path: Path, target: Path) -> Path:
+        if fault != "full disk, as torch.save says it" and Path(target).name == file:
+            struck.append(file)
+            if len(struck) == 3:
+                raise OSError(errno.ENOSPC, "No space left on device") if fault == "full disk" else SystemExit(143)
+        return replace(path, target)
+
+    def failing_save(state: object, path: Path) -> None:
+        save(state, path)
+        if fault == "full disk, as torch.save says it" and ("epoch" in state) == (file == "last.pt"):  # type: ignore[operator]
+            struck.append(file)
+            if len(struck) == 3:
+                raise RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing file")
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit if fault == "SIGTERM" else OutputError):
+        patch.setattr(Path, "replace", failing_replace)
+        patch.setattr(torch, "save", failing_save)
+        Run(tmp_path / "parts", RISING, decay=0.9)
+    assert {path.name for path in (tmp_path / "parts").iterdir()} == {"last.pt", "best.pt"}  # nothing temporary
+    last = read_checkpoint(tmp_path / "parts" / "last.pt")
+    assert last["epoch"] == (2 if file == "last.pt" else 3)
+    resumed = Run(tmp_path / "parts", RISING, decay=0.9)
+    assert resumed.epochs == list(range(last["epoch"] + 1, EPOCHS + 1))
+    assert equal(resumed.network.state_dict(), through.network.state_dict())
+    assert equal(*(read_checkpoint(tmp_path / run / "best.pt") for run in ("parts", "through")))
 
 
 def equal(one: dict, other: dict) -> bool:
