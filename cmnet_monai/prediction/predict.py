@@ -61,7 +61,7 @@ class Prediction:
 
     @property
     def exit_code(self) -> int:
-        """0: every film worked; 1: none did; 3: some did not, or lack a part."""
+        """0 if every film worked, 1 if none did, 3 if some did not or lack a part."""
         if not self.failures:
             return 0
         return 3 if self.done + self.kept else 1
