@@ -29,7 +29,7 @@ def test_inference_returns_the_label_map_and_writes_nothing(served: Path, tmp_pa
     """As the app runs it: its own loop over preprocessing, network, inferer and post-processing."""
     synthesize(tmp_path, 1, seed=11, kind="healthy", height_px=512, workers=1, progress=False)
     film = tmp_path / "films" / "film_00000.dcm"
-    before = {path for path in served.rglob("*")}
+    before = set(served.rglob("*"))
     parser = ConfigParser()
     parser.read_config(served / "configs" / "inference.json")
     parser.config.update({"bundle_root": str(served), "device": "cpu", "passes": 1, "mirror": False})
@@ -46,7 +46,7 @@ def test_inference_returns_the_label_map_and_writes_nothing(served: Path, tmp_pa
     labels = np.asarray(result)[0]
     assert labels.shape == read_film(film).pixels.shape
     assert {20, 21, 22, 23, 24} <= set(np.unique(labels).tolist()) <= {0, *LABEL_OF_LEVEL.values()}
-    assert {path for path in served.rglob("*")} == before
+    assert set(served.rglob("*")) == before
 
 
 def test_metadata_name_the_label_values(served: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
 from pathlib import Path
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL
@@ -42,11 +41,6 @@ def write_itksnap_labels(path: str | Path) -> Path:
     lines = ["# ITK-SNAP label description of cmnet-monai: VerSe label values", '0 0 0 0 0 0 0 "background"']
     lines += [f'{label} {r} {g} {b} 1 1 1 "{name}"' for label, (name, (r, g, b)) in level_colours().items()]
     return _write(path, lines)
-
-
-def named_segments() -> Mapping[str, int]:
-    """Level names and label values, as MONAI Label wants them: ``{"T1": 8, ...}``, in rising order of the values."""
-    return {name: label for label, (name, _) in level_colours().items()}
 
 
 def _write(path: str | Path, lines: list[str]) -> Path:

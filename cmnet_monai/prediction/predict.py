@@ -13,7 +13,7 @@ from tqdm import tqdm
 from cmnet_monai.datasets import write_datalist
 from cmnet_monai.demo import run_inference
 from cmnet_monai.engines.manifest import DONE, KEPT, MANIFEST_NAME
-from cmnet_monai.io import FilmError
+from cmnet_monai.io import FilmError, write_itksnap_labels, write_slicer_colours
 from cmnet_monai.prediction.collect import collect_films
 from cmnet_monai.prediction.finish import Finished, Wanted, finish_film
 from cmnet_monai.prediction.tables import write_table
@@ -106,6 +106,8 @@ def predict(
         write_table(output / table, [row for one in finished for row in records_of(one)])
     write_table(output / "failures.csv", failures, FAILURE_COLUMNS)
     _write_page(output, finished, failures)
+    write_slicer_colours(output / "levels.ctbl")
+    write_itksnap_labels(output / "levels_itksnap.txt")
     counts, flagged = manifest["counts"], sum(bool(one.flags) for one in finished)
     return Prediction(output, counts[DONE], counts[KEPT], flagged, tuple(failures))
 

@@ -11,9 +11,10 @@ import pytest
 
 import cmnet_monai
 
-ROOMS = (
-    "io transforms networks losses metrics vertebrae datasets synthetic engines visualize prediction experiments".split()
-)
+ROOMS = [
+    *("io", "transforms", "networks", "losses", "metrics", "vertebrae"),
+    *("datasets", "synthetic", "engines", "visualize", "prediction", "experiments"),
+]
 
 
 def modules_with_examples() -> list[str]:

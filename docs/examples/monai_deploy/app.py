@@ -7,7 +7,15 @@ import logging
 from pathlib import Path
 
 from monai.deploy.conditions import CountCondition
-from monai.deploy.core import AppContext, Application, ExecutionContext, InputContext, Operator, OperatorSpec, OutputContext
+from monai.deploy.core import (
+    AppContext,
+    Application,
+    ExecutionContext,
+    InputContext,
+    Operator,
+    OperatorSpec,
+    OutputContext,
+)
 from monai.deploy.operators import DICOMDataLoaderOperator, DICOMSeriesSelectorOperator
 
 RULES = """{"selections": [
@@ -19,8 +27,8 @@ RULES = """{"selections": [
 class VertebraeOperator(Operator):
     """Segment, name and measure every film of the chosen series.
 
-    The films are read by the package's own reader from the files, since polarity and spacing of radiographs do not survive
-    the SDK's conversion of a series to a volume.
+    The films are read by the package's own reader from the files, since polarity and spacing of radiographs do not
+    survive the SDK's conversion of a series to a volume.
     """
 
     def __init__(self, fragment, *args, bundle: Path, output_folder: Path, **kwargs) -> None:
