@@ -352,6 +352,21 @@ def show_bundle() -> None:
         _fail(error)
 
 
+@app.command("label-bundle")
+def label_bundle(
+    output: Annotated[Path, typer.Argument(help="New folder, such as apps/monaibundle/model/cmnet.")],
+    bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
+) -> None:
+    """Write the bundle as MONAI Label's monaibundle app serves and trains it."""
+    from cmnet_monai.bundle_location import bundle_root
+    from cmnet_monai.label_bundle import write_label_bundle
+
+    try:
+        typer.echo(write_label_bundle(bundle_root(bundle), output))
+    except (OSError, ValueError) as error:
+        _fail(error)
+
+
 def main() -> None:
     """Entry point."""
     app()

@@ -149,3 +149,35 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, {"true": True, "false": False}.get(value, value)
+
+
+@app.command("federate")
+def federate(
+    sites: Annotated[list[Path], typer.Argument(help="Two or more folders with datalist.json, one a site.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for federated.json, federated.pt, the runs.")],
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of federated training.")] = 8,
+    local_epochs: Annotated[int, typer.Option(min=1, help="Epochs of each round.")] = 1,
+    tiny: Annotated[bool, typer.Option("--tiny", help="A small network and grid, for a CPU.")] = False,
+    setting: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of train.json; may be repeated."),
+    ] = None,
+    bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
+) -> None:
+    """Train sites together without sharing films, and compare with each alone and with pooled films.
+
+    Example: cmnet-monai experiments federate data/site_a data/site_b -o runs/federated --tiny
+    """
+    quiet()
+    from cmnet_monai.bundle_location import bundle_root
+    from cmnet_monai.experiments.federated import TINY, Site, as_table, compare_ways
+
+    try:
+        settings = {**(TINY if tiny else {}), **dict(map(_setting, setting or []))}
+        named = [Site(folder.resolve().name, folder.resolve()) for folder in sites]
+        report = compare_ways(
+            named, bundle_root(bundle).resolve(), output.resolve(), rounds, local_epochs, typer.echo, **settings
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        fail(error)
+    typer.echo(f"\n{as_table(report)}\n\nscores: {report}")

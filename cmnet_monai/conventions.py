@@ -29,7 +29,7 @@ LEVEL_OF_LABEL = MappingProxyType({label: level for level, label in LABEL_OF_LEV
 LUMBAR_LABELS = tuple(LABEL_OF_LEVEL[level] for level in LUMBAR)
 S1_LABEL = LABEL_OF_LEVEL["S1"]
 BODY_LABELS = tuple(sorted(label for level, label in LABEL_OF_LEVEL.items() if level != "S1"))
-"""Every thoracic and lumbar body: all labels but the sacrum's."""
+"""Every thoracic and lumbar body (all labels but the sacrum's)."""
 
 # Channels of the network's logits, (B, C, x, y).
 CENTRE_CHANNEL = 0

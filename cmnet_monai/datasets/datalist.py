@@ -30,7 +30,7 @@ def read_datalist(dataset_dir: str | Path, section: str | Sequence[str]) -> list
             folder of ``images`` and ``labels`` whose files have the same stems: all of them are the section ``test``.
         section: name of the section (``training``, ``validation``, ``test``); of several, the first that has items.
     Returns:
-        The items: ``image``, ``label`` and what else they carry.
+        The items, each with ``image``, ``label`` and what else they carry.
     Raises:
         FileNotFoundError: there is no datalist.
         ValueError: it is not JSON, or has no items in the section.

@@ -55,11 +55,12 @@ def save_weights(network: nn.Module, path: str | Path) -> None:
 class TrainingCheckpoint:
     """Handler that makes a trainer resumable and keeps the best weights.
 
-    At the start it restores ``last.pt`` if the folder holds one. After each epoch, behind the validation, it writes
-    ``last.pt`` (network, optimizer, learning-rate schedule, epoch, random state, best metric) and, when the
-    validation metric has risen, ``best.pt`` (a flat state_dict). The best metric is part of ``last.pt``, so a resumed
-    run never replaces better weights by worse ones. Files appear under their names only when they are whole, and a
-    kill between the two is made good at the next start: ``best.pt`` is never ahead of ``last.pt``.
+    At its first start it restores ``last.pt`` if the folder holds one; a trainer that is run again, as that of a
+    federated client is in every round, goes on with the weights that it was given. After each epoch, behind the
+    validation, it writes ``last.pt`` (network, optimizer, learning-rate schedule, epoch, random state, best metric)
+    and, when the validation metric has risen, ``best.pt`` (a flat state_dict). The best metric is part of ``last.pt``,
+    so a resumed run never replaces better weights by worse ones. Files appear under their names only when they are
+    whole, and a kill between the two is made good at the next start: ``best.pt`` is never ahead of ``last.pt``.
 
     MONAI's CheckpointSaver keeps neither the random state nor, after a resume, the best metric by default, and
     cannot write both files as one decision; hence this class.
@@ -90,6 +91,7 @@ class TrainingCheckpoint:
         self.evaluator = evaluator
         self.best_metric: float | None = None
         self.best_epoch = 0
+        self._started = False
 
     def attach(self, engine: Engine) -> None:
         """Restore at the engine's start, save after each of its epochs. Attach behind the validation handler."""
@@ -97,9 +99,10 @@ class TrainingCheckpoint:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
     def restore(self, engine: Engine) -> None:
-        """Put everything back from ``last.pt``, if there is one."""
+        """Put everything back from ``last.pt``, if there is one and this is the first start."""
         file = self.folder / LAST_CHECKPOINT
-        if not file.is_file():
+        again, self._started = self._started, True
+        if again or not file.is_file():
             return
         state = read_checkpoint(file)
         bare(self.network).load_state_dict(state["network"])

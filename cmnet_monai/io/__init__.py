@@ -8,6 +8,7 @@ from cmnet_monai.io.errors import FilmError, OutputError
 
 if TYPE_CHECKING:
     from cmnet_monai.io.atomic import TEMPORARY_PREFIX, atomic_write, remove_leftovers
+    from cmnet_monai.io.colour_table import level_colours, write_itksnap_labels, write_slicer_colours
     from cmnet_monai.io.dicom_derived import Algorithm
     from cmnet_monai.io.dicom_seg import write_dicom_seg
     from cmnet_monai.io.dicom_sr import write_dicom_sr
@@ -27,6 +28,7 @@ _HOME = {
     "VertebraMeasurement": "vertebra_records",
     "atomic_write": "atomic",
     "film_affine": "film",
+    "level_colours": "colour_table",
     "measured_site": "vertebra_records",
     "output_names": "names",
     "printable": "names",
@@ -37,9 +39,11 @@ _HOME = {
     "write_dicom_seg": "dicom_seg",
     "write_dicom_sr": "dicom_sr",
     "write_dx": "dx_writer",
+    "write_itksnap_labels": "colour_table",
     "write_label_png": "masks",
     "write_mask_png": "masks",
     "write_nifti": "masks",
+    "write_slicer_colours": "colour_table",
 }
 __all__ = ["FilmError", "OutputError", *_HOME]
 

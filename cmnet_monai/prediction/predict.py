@@ -15,7 +15,7 @@ from cmnet_monai.datasets.datalist import without_outputs
 from cmnet_monai.demo import run_inference
 from cmnet_monai.engines.evaluator import sigterm_exits
 from cmnet_monai.engines.manifest import DONE, KEPT
-from cmnet_monai.io import FilmError, OutputError
+from cmnet_monai.io import FilmError, OutputError, write_itksnap_labels, write_slicer_colours
 from cmnet_monai.io.errors import error_text
 from cmnet_monai.io.results import MANIFEST_NAME
 from cmnet_monai.prediction.batch_tables import BatchTables
@@ -49,7 +49,7 @@ class Prediction:
 
     @property
     def exit_code(self) -> int:
-        """0: every film worked; 1: none did; 3: some did not, or lack a part."""
+        """0 if every film worked, 1 if none did, 3 if some did not or lack a part."""
         if not self.failures:
             return 0
         return 3 if self.done + self.kept else 1
@@ -101,6 +101,8 @@ def predict(
     with sigterm_exits():
         failures += _finish_all(manifest, batch, wanted, anonymous)
         batch.write(failures)
+        write_slicer_colours(output / "levels.ctbl")
+        write_itksnap_labels(output / "levels_itksnap.txt")
     counts = manifest["counts"]
     return Prediction(output, counts[DONE], counts[KEPT], batch.flagged, tuple(failures))
 

@@ -54,7 +54,7 @@ class ResizeWithPad(InvertibleTransform):
             img: (C, x, y).
             mode: "bilinear" or "nearest"; the one of the constructor by default.
         Returns:
-            (C, *spatial_size); a MetaTensor if metadata is tracked.
+            ``(C, *spatial_size)``; a MetaTensor if metadata is tracked.
         Raises:
             ValueError: the shape is not (C, x, y), an axis is empty, or the mode is unknown.
         """
@@ -79,7 +79,7 @@ class ResizeWithPad(InvertibleTransform):
         """Bring a map on the grid back to the film.
 
         Args:
-            data: (C, *spatial_size) with the record of the forward step.
+            data: ``(C, *spatial_size)`` with the record of the forward step.
         Returns:
             (C, x, y) of the film's size.
         Raises:
