@@ -110,6 +110,8 @@ def read_film(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Fil
     """
     path = Path(path)
     if path.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise FilmError(path, "this folder cannot be listed", "Check its rights")
         raise FilmError(path, "this is a folder, not a film", _NOT_ONE_FILE)
     try:
         refuse_giant_file(path, max_pixels)

@@ -128,7 +128,7 @@ def _measure(
     scale = _scale(film, wanted)
     by_level = {str(centre["level"]): centre for centre in centres}
     scores = {level: float(centre["score"]) for level, centre in by_level.items()}
-    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=scale.aspect_yx)
+    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=scale.aspect_yx, notes=film.notes)
     evidence = sorted({str(centre["evidence"]) for centre in centres})
     head = {"film": shown, "bodies": len(set(np.unique(labels)) - {0, S1_LABEL})}
     measures, problems = None, []

@@ -189,6 +189,19 @@ def _unreadable(path: Path) -> None:
     path.chmod(0)
 
 
+NOTHING_ON_THEM: dict[str, tuple[Maker, str]] = {
+    "one_pixel.dcm": (_dicom(FILM[:1, :1]), "1 x 1 pixels, too small"),
+    "one_row.dcm": (_dicom(FILM[:1]), "29 x 1 pixels, too small"),
+    "one_column.png": (_picture(GREY8[:, :1], "PNG"), "1 x 41 pixels, too small"),
+    "black.dcm": (_dicom(np.zeros((41, 29), np.uint16), **TWELVE), "the same value"),
+    "white.png": (_picture(np.full((41, 29), 255, np.uint8), "PNG"), "the same value"),
+    "black_but_for_padding.dcm": (
+        _dicom(np.pad(np.zeros((41, 29), np.uint16), 1, constant_values=4095), PixelPaddingValue=4095, **TWELVE),
+        "the same value",
+    ),
+}
+"""Files that can be read, and show nothing."""
+
 BOMBS: dict[str, Maker] = {"film_and_bomb.nii.gz": _gzip_bomb, "deflate_bomb.dcm": _deflate_bomb}
 """Small files that unpack to `BOMB_BYTES`; the film before the first one's bomb can be read."""
 
