@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cmnet_monai.io.dx_writer import write_dx
     from cmnet_monai.io.film import Film, film_affine
     from cmnet_monai.io.masks import read_label_map, write_label_png, write_mask_png, write_nifti
-    from cmnet_monai.io.names import output_names, safe_stem
+    from cmnet_monai.io.names import output_names, safe_stem, shown_name
     from cmnet_monai.io.radiograph_reader import RadiographReader, read_film
     from cmnet_monai.io.vertebra_records import MeasuredSite, VertebraMeasurement, measured_site
 
@@ -32,6 +32,7 @@ _HOME = {
     "read_film": "radiograph_reader",
     "read_label_map": "masks",
     "safe_stem": "names",
+    "shown_name": "names",
     "write_dicom_seg": "dicom_seg",
     "write_dicom_sr": "dicom_sr",
     "write_dx": "dx_writer",

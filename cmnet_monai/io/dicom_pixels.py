@@ -150,14 +150,14 @@ def _attempt(decoder: Any, dataset: Dataset, plugin: str, path: Path) -> tuple[n
         values, properties = decoder.as_array(
             dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False, allow_excess_frames=False
         )
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # a decoder written in Rust panics, which is no Exception
         raise _damaged(path, error) from error
     return values, str(properties["photometric_interpretation"])
 
 
-def _damaged(path: Path, error: Exception) -> FilmError:
+def _damaged(path: Path, error: BaseException) -> FilmError:
     # Only these carry a text for people; pydicom puts one line per plugin below a heading.
     text = str(error).strip().splitlines()[-1:] if isinstance(error, (ValueError, RuntimeError)) else []
     short = textwrap.shorten(text[0], 160, placeholder=" ...").rstrip(". ") if text else type(error).__name__

@@ -47,6 +47,16 @@ def safe_stem(path: str | os.PathLike) -> str:
     return _shortened(name)
 
 
+def shown_name(path: str | os.PathLike) -> str:
+    """The file's name for tables, pictures and messages: what cannot be printed (a line's end) becomes ``_``.
+
+    >>> shown_name("folder/two\\nlines.dcm")
+    'two_lines.dcm'
+    """
+    name = PurePosixPath(os.fspath(path)).name
+    return "".join(character if character.isprintable() else "_" for character in name)
+
+
 def output_names(paths: Sequence[str | os.PathLike], anonymous: bool = False) -> list[str]:
     """One output stem per film, all different even where the file system ignores case.
 

@@ -116,7 +116,7 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
         if is_wanted:
             try:
                 write()
-            except (OSError, ValueError) as error:
+            except Exception as error:  # a part that fails never costs the others
                 finished.problems.append(f"no {what}: {getattr(error, 'reason', '') or error}")
     _write(target, {**identity, **_as_record(finished)})
     return _with_picture(finished, output, name)

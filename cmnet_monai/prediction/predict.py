@@ -13,7 +13,7 @@ from tqdm import tqdm
 from cmnet_monai.datasets import write_datalist
 from cmnet_monai.demo import run_inference
 from cmnet_monai.engines.manifest import DONE, KEPT, MANIFEST_NAME
-from cmnet_monai.io import FilmError
+from cmnet_monai.io import FilmError, shown_name
 from cmnet_monai.prediction.collect import collect_films
 from cmnet_monai.prediction.finish import Finished, Wanted, finish_film
 from cmnet_monai.prediction.tables import write_table
@@ -123,7 +123,7 @@ def _finish_all(
     finished: list[Finished] = []
     failures: list[dict[str, str]] = []
     for name, record in tqdm(manifest["films"].items(), desc="finishing", unit="film"):
-        shown = name if anonymous else Path(record["film"]).name
+        shown = name if anonymous else shown_name(record["film"])
         if record["status"] not in (DONE, KEPT):
             remedy = record.get("remedy", "run it again")
             failures.append({"film": shown, "reason": record.get("reason", record["status"]), "remedy": remedy})
@@ -134,6 +134,6 @@ def _finish_all(
             failures += [{"film": shown, "reason": why, "remedy": remedy} for why in finished[-1].problems]
         except FilmError as error:
             failures.append({"film": shown, "reason": error.reason, "remedy": error.remedy})
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever it is, the other films are finished
             failures.append({"film": shown, "reason": f"{type(error).__name__}: {error}", "remedy": remedy})
     return finished, failures

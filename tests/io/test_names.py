@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -98,3 +99,10 @@ def test_names_of_any_films_are_distinct(texts):
     for anonymous in (False, True):
         names = output_names(paths, anonymous=anonymous)
         assert len({name.casefold() for name in names}) == len(paths)
+
+
+def test_a_shown_name_can_be_printed():
+    from cmnet_monai.io import shown_name
+
+    assert shown_name("a/Müller 1\n\x1b[31m\udcff.png") == "Müller 1__[31m_.png"
+    assert shown_name(Path("b") / "脊椎.dcm") == "脊椎.dcm"

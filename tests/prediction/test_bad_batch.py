@@ -30,6 +30,7 @@ PICTURES = (
     os.fsdecode(b"not_utf8_\xff.png"),
     "line\nbreak.png",
     "=formula().png",
+    r"$\frac{1.png",
 )
 """Films with names that are hard to bear."""
 
