@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,13 @@ def _absolute(item: Mapping[str, Any] | str, root: Path) -> dict[str, Any]:
     record = {"image": item} if isinstance(item, str) else dict(item)
     for key in PATH_KEYS:
         if key in record:
-            record[key] = str((root / record[key]).resolve())
+            record[key] = str(real_path(root / record[key]))
     return record
+
+
+def real_path(file: Path) -> Path:
+    """The absolute path of what links lead to; of the link itself where they lead nowhere or in circles."""
+    return Path(os.path.realpath(file) if file.exists() else os.path.abspath(file))  # noqa: PTH100
 
 
 def write_datalist(path: str | Path, sections: Mapping[str, Iterable[Mapping[str, Any]]], **extra: Any) -> None:
@@ -86,8 +92,10 @@ def write_datalist(path: str | Path, sections: Mapping[str, Iterable[Mapping[str
 def find_films(source: str | Path) -> list[Path]:
     """Films below a folder, recursively and in a stable order, or those of all sections of a datalist file, each once.
 
-    Hidden files, files that are plainly no films (`OTHER_SUFFIXES`) and those in `LABEL_FOLDERS` are left out; whatever
-    else is there counts, since DICOM files often have no extension.
+    Hidden files, files that are plainly no films (`OTHER_SUFFIXES`, unless they are DICOM inside) and those in
+    `LABEL_FOLDERS` are left out; whatever else is there counts, since DICOM files often have no extension. Links to
+    folders are followed, each folder once; a link that leads nowhere and a folder that cannot be listed
+    count as films, so that someone hears of them.
 
     Raises:
         FileNotFoundError: the source does not exist, or holds no film.
@@ -100,12 +108,29 @@ def find_films(source: str | Path) -> list[Path]:
     elif source.is_file():
         films = [source]
     elif source.is_dir():
-        films = sorted(file for file in source.rglob("*") if file.is_file() and _may_be_film(file, source))
+        films = sorted(file for file in _files_below(source) if _may_be_film(file, source))
     else:
         raise FileNotFoundError(f"{source}: no such file or folder")
     if not films:
         raise FileNotFoundError(f"{source}: no films in it")
     return films
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Files, dead links and folders that cannot be listed; a folder that links lead to twice is walked once."""
+    closed: list[Path] = []
+    seen = set()
+    for folder, subfolders, files in os.walk(root, onerror=lambda e: closed.append(Path(e.filename)), followlinks=True):
+        subfolders.sort()
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for file in map(Path(folder).joinpath, files):
+            if file.is_file() or (file.is_symlink() and not file.exists()):
+                yield file
+    yield from closed
 
 
 def _may_be_film(file: Path, root: Path) -> bool:
@@ -114,7 +139,17 @@ def _may_be_film(file: Path, root: Path) -> bool:
         return False
     if any(part.lower() in LABEL_FOLDERS for part in parts[:-1]):
         return False
-    return file.suffix.lower() not in OTHER_SUFFIXES or file.name.lower().endswith(".nii.gz")
+    if file.suffix.lower() not in OTHER_SUFFIXES or file.name.lower().endswith(".nii.gz"):
+        return True
+    return _is_dicom(file)
+
+
+def _is_dicom(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def without_outputs(films: Iterable[Path], output_dir: str | Path) -> list[Path]:

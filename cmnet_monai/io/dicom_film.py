@@ -55,14 +55,17 @@ def _as_grey(stored: StoredPixels, dataset: Dataset, path: Path) -> StoredPixels
         if values.ndim == 2:
             return stored
         raise FilmError(path, f"{stored.photometric} with {values.shape[-1]} samples per pixel", "Export it again")
-    if stored.photometric == "PALETTE COLOR":
+    if stored.photometric == "PALETTE COLOR" and values.ndim == 2:
         values, bits = _through_palette(values, dataset, path)
-    elif stored.photometric != "RGB":
+    elif stored.photometric not in ("RGB", "PALETTE COLOR"):
         raise FilmError(
             path,
             f"the photometric interpretation {stored.photometric} is not supported",
             "Export the film as MONOCHROME2",
         )
+    if values.ndim != 3 or values.shape[-1] != 3:
+        samples = 1 if values.ndim == 2 else values.shape[-1]
+        raise FilmError(path, f"{stored.photometric} with {samples} samples per pixel", "Export it again")
     return StoredPixels(grey_from_rgb(values, (1 << bits) - 1, path), bits, False, stored.photometric)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmnet_monai.io.errors import FilmError
+from cmnet_monai.io.size_limits import refuse_giant, refuse_inflated_giant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,8 @@ _FILM_CLASSES = frozenset(
     )
 )
 _TRUNCATED = "Copy or export the file again; this copy is incomplete"
+_FLOATS = "Export the film with whole numbers, or give it as NIfTI"
+_NUMBER_KEYS = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "SamplesPerPixel", "NumberOfFrames")
 _IMAGE_KEYS = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
 
 
@@ -40,9 +43,12 @@ def read_film_dataset(path: Path, max_pixels: int) -> Dataset:
     Raises:
         FilmError: not DICOM, not an image, not a radiograph, several frames, too large, or truncated.
     """
+    refuse_inflated_giant(path, max_pixels)
     header = read_film_header(path)
     _check_size(header, path, max_pixels)
     dataset = _parse(path, stop_before_pixels=False)
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise FilmError(path, "the pixel data are floating point numbers, as in no radiograph", _FLOATS)
     if "PixelData" not in dataset:
         raise FilmError(path, "the file has an image header but no complete pixel data", _TRUNCATED)
     return dataset
@@ -91,11 +97,21 @@ def _check_image(header: Dataset, path: Path) -> None:
         raise FilmError(path, "the file holds no image", "Give the radiograph itself; if this is one, copy it again")
     if missing:
         raise FilmError(path, f"the image header lacks {', '.join(missing)}", _TRUNCATED)
-    frames = header.get("NumberOfFrames") or 1
-    if int(frames) != 1:
+    for key in _NUMBER_KEYS:
+        if header.get(key) not in (None, "") and not _is_number(header.get(key)):
+            raise FilmError(path, f"the image header has a {key} that is no number", "Export the film again")
+    frames = int(header.get("NumberOfFrames") or 1)
+    if frames != 1:
         raise FilmError(
-            path, f"the image has {int(frames)} frames", "Export the one frame to be read as a single-frame image"
+            path, f"the image has {frames} frames", "Export the one frame to be read as a single-frame image"
         )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return int(value) == float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _check_size(header: Dataset, path: Path, max_pixels: int) -> None:
@@ -103,17 +119,3 @@ def _check_size(header: Dataset, path: Path, max_pixels: int) -> None:
     if rows < 1 or columns < 1:
         raise FilmError(path, f"the image is {columns} x {rows} pixels", _TRUNCATED)
     refuse_giant(columns, rows, path, max_pixels)
-
-
-def refuse_giant(columns: int, rows: int, path: Path, max_pixels: int) -> None:
-    """Refuse, before decoding, an image of more than `max_pixels` pixels.
-
-    Raises:
-        FilmError: it has more.
-    """
-    if rows * columns > max_pixels:
-        raise FilmError(
-            path,
-            f"the image is {columns} x {rows} pixels, more than the limit of {max_pixels}",
-            "Raise the reader's max_pixels if this really is a radiograph",
-        )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cmnet_monai.io.code_stream import has_end, size_of
-from cmnet_monai.io.errors import FilmError
+from cmnet_monai.io.errors import FilmError, warn_of_film
 from cmnet_monai.io.polarity import stored_range
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def _bits(dataset: Dataset, path: Path) -> tuple[int, int, bool]:
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = dataset.get("HighBit")
     high_bit = bits - 1 if high is None else int(high)
-    if not (1 <= bits <= allocated <= 64 and bits - 1 <= high_bit < allocated):
+    if allocated not in (1, 8, 16, 24, 32, 64) or not (1 <= bits <= allocated and bits - 1 <= high_bit < allocated):
         raise FilmError(
             path,
             f"Bits Allocated {allocated}, Bits Stored {bits} and High Bit {high_bit} contradict each other",
@@ -111,6 +110,7 @@ def _decode_with_any_plugin(dataset: Dataset, syntax: UID, path: Path) -> tuple[
     if not hasattr(dataset, "file_meta") or not dataset.file_meta.get("TransferSyntaxUID"):
         _set_transfer_syntax(dataset, syntax)
     if not syntax.is_encapsulated:
+        _check_length(dataset, path)
         return _attempt(decoder, dataset, "", path)
     if not decoder.is_available:
         raise FilmError(
@@ -128,19 +128,36 @@ def _decode_with_any_plugin(dataset: Dataset, syntax: UID, path: Path) -> tuple[
     return _attempt(decoder, dataset, plugins[-1], path)
 
 
+def _check_length(dataset: Dataset, path: Path) -> None:
+    """Rows, columns and bits must agree with the bytes that are there; less than a row too much is padding."""
+    rows, columns, samples = int(dataset.Rows), int(dataset.Columns), int(dataset.get("SamplesPerPixel") or 1)
+    if str(dataset.PhotometricInterpretation).strip() == "YBR_FULL_422":
+        samples = 2
+    row = columns * samples * int(dataset.BitsAllocated)
+    expected, found = (rows * row + 7) // 8, len(dataset.PixelData)
+    if found < expected:
+        raise FilmError(path, f"{found} bytes of pixel data are less than expected ({expected})", _AGAIN)
+    if 8 * (found - expected) >= max(row, 16):
+        raise FilmError(
+            path,
+            f"{found} bytes are more pixel data than the header's {columns} x {rows} pixels take ({expected})",
+            "Export the film again with a valid header",
+        )
+
+
 def _attempt(decoder: Any, dataset: Dataset, plugin: str, path: Path) -> tuple[np.ndarray, str]:
     try:
         values, properties = decoder.as_array(
             dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False, allow_excess_frames=False
         )
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # a decoder written in Rust panics, which is no Exception
         raise _damaged(path, error) from error
     return values, str(properties["photometric_interpretation"])
 
 
-def _damaged(path: Path, error: Exception) -> FilmError:
+def _damaged(path: Path, error: BaseException) -> FilmError:
     # Only these carry a text for people; pydicom puts one line per plugin below a heading.
     text = str(error).strip().splitlines()[-1:] if isinstance(error, (ValueError, RuntimeError)) else []
     short = textwrap.shorten(text[0], 160, placeholder=" ...").rstrip(". ") if text else type(error).__name__
@@ -233,8 +250,5 @@ def _within_stored_range(
     if syntax in _LOSSY or syntax == _LOSSY_HTJ2K:
         return np.clip(values, lowest, highest), bits
     needed = max(max(maximum, -minimum - 1).bit_length() + int(signed), bits)
-    warnings.warn(
-        f"{path}: Bits Stored says {bits} but the lossless pixel data uses {needed}; {needed} were read.",
-        stacklevel=2,
-    )
+    warn_of_film(f"Bits Stored says {bits} but the lossless pixel data uses {needed}; {needed} were read.")
     return values, needed

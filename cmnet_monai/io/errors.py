@@ -1,10 +1,13 @@
-"""Errors of one film, and errors of the place where results go."""
+"""Errors and doubts about one film, and errors of the place where results go."""
 
 from __future__ import annotations
 
 import errno
 import os
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 _NO_PLACE = frozenset(
@@ -94,3 +97,29 @@ def error_text(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = text.strip().split("\n")[0]
     return f"{type(error).__name__}: {line}" if line else type(error).__name__
+
+
+class FilmWarning(UserWarning):
+    """A film was read, but its header is in doubt: the text says what to check, never what names the patient."""
+
+
+_notes: ContextVar[list[str] | None] = ContextVar("notes", default=None)
+
+
+def warn_of_film(text: str) -> None:
+    """Warn that a film's header is in doubt; `notes_of_film` gathers the text too."""
+    warnings.warn(text, FilmWarning, stacklevel=3)
+    notes = _notes.get()
+    if notes is not None and text not in notes:
+        notes.append(text)
+
+
+@contextmanager
+def notes_of_film() -> Iterator[list[str]]:
+    """A list that gets the text of every `warn_of_film` within, whatever warning filters say and in any thread."""
+    notes: list[str] = []
+    token = _notes.set(notes)
+    try:
+        yield notes
+    finally:
+        _notes.reset(token)

@@ -23,6 +23,7 @@ class Film:
         provenance: one of ``conventions.SPACING_PROVENANCES``.
         inverted: whether the stored polarity was turned round.
         affine: (3, 3) RAS where the file has one of its own (NIfTI), else None.
+        notes: what is in doubt about the header, in sentences.
     """
 
     pixels: np.ndarray
@@ -36,6 +37,7 @@ class Film:
     transfer_syntax: str = ""
     patient_orientation: str = ""
     affine: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def with_spacing(self, spacing_xy_mm: tuple[float, float], provenance: str) -> Film:
         """The same film with another spacing (sx, sy) in mm; an affine of its own keeps its directions and origin."""
@@ -63,6 +65,7 @@ class Film:
             "modality": self.modality,
             "transfer_syntax": self.transfer_syntax,
             "patient_orientation": self.patient_orientation,
+            "reader_notes": " ".join(self.notes),
         }
 
 

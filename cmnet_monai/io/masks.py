@@ -12,12 +12,12 @@ import numpy as np
 
 from cmnet_monai.io.atomic import atomic_write
 from cmnet_monai.io.errors import FilmError
+from cmnet_monai.io.size_limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Image
 
 _SIXTEEN_BITS = 65535
-_MAX_PIXELS = 200_000_000
 
 
 def write_mask_png(path: str | os.PathLike, mask_xy: np.ndarray, foreground: int = 255) -> Path:
@@ -78,7 +78,7 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
     if kind == sniff.NIFTI:
         from cmnet_monai.io.nifti_film import read_nifti
 
-        values = read_nifti(path, _MAX_PIXELS).pixels
+        values = read_nifti(path, MAX_PIXELS).pixels
     elif kind == sniff.RASTER:
         values = _picture_indices(path)
     else:

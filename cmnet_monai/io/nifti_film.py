@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cmnet_monai.conventions import NO_SPACING, UNSPECIFIED
-from cmnet_monai.io.dicom_header import refuse_giant
 from cmnet_monai.io.errors import FilmError
 from cmnet_monai.io.film import UNKNOWN_SPACING, Film, film_affine
+from cmnet_monai.io.finite import finite_values
 from cmnet_monai.io.grey import grey_from_rgb
+from cmnet_monai.io.size_limits import refuse_giant
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_HEADER_BYTES = 540
+_MOST_HEADER_BYTES = 1 << 24
+"""Header extensions may stand between header and pixels; more of them than this is damage."""
 _MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 
 
@@ -29,8 +34,7 @@ def read_nifti(path: Path, max_pixels: int) -> Film:
         FilmError: a volume, real colour, too large, or damaged.
     """
     try:
-        image = _open(path)
-        shape = image.shape
+        kind, shape, needed = _announced(path)
     except Exception as error:
         raise _damaged(path, error) from error
     if len(shape) < 2 or any(n != 1 for n in shape[2:]):
@@ -41,13 +45,14 @@ def read_nifti(path: Path, max_pixels: int) -> Film:
         )
     refuse_giant(shape[0], shape[1], path, max_pixels)
     try:
+        image = _open(path, kind, needed)
         values = np.asanyarray(image.dataobj).reshape(shape[:2])
     except Exception as error:
         raise _damaged(path, error) from error
     if values.dtype.names:
         rgb = np.stack([values[name] for name in values.dtype.names[:3]], axis=-1)
         values = grey_from_rgb(rgb, 255, path)
-    values, valid = _finite(values, path)
+    values, valid = finite_values(values, path)
     spacing, provenance = _spacing(image.header)
     return Film(
         pixels=values,
@@ -59,36 +64,42 @@ def read_nifti(path: Path, max_pixels: int) -> Film:
     )
 
 
-def _open(path: Path) -> Any:
-    """By content: a single file needs no NIfTI suffix; the pair .hdr and .img goes by name."""
+def _announced(path: Path) -> tuple[Any, tuple[int, ...], int]:
+    """Class, shape and bytes up to the last pixel that the header announces; a header file of a pair announces none.
+
+    By content: a single file needs no NIfTI suffix; the pair .hdr and .img goes by name.
+    """
     import nibabel
 
+    with _opened(path) as file:
+        head = file.read(_HEADER_BYTES)
+    kind = nibabel.Nifti2Image if head[4:7] == b"n+2" else nibabel.Nifti1Image
+    header = kind.header_class(head[: kind.header_class.template_dtype.itemsize])
+    shape = tuple(int(n) for n in header.get_data_shape())
+    if head[344:347] == b"ni1":
+        return nibabel.Nifti1Pair, shape, 0
+    offset = header.get_data_offset()
+    if not 0 <= offset <= _MOST_HEADER_BYTES:
+        raise ValueError("the pixels lie far behind the header")
+    return kind, shape, int(offset) + math.prod(shape) * header.get_data_dtype().itemsize
+
+
+def _open(path: Path, kind: Any, needed: int) -> Any:
+    """The image, from no more bytes than it needs: what a compressed file holds beyond them is never unpacked."""
+    if not needed:
+        return kind.from_filename(path)
+    with _opened(path) as file:
+        return kind.from_bytes(file.read(needed))
+
+
+def _opened(path: Path) -> Any:
     with path.open("rb") as file:
-        data = file.read()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    if data[344:347] == b"ni1":
-        return nibabel.Nifti1Pair.from_filename(path)
-    kind = nibabel.Nifti2Image if data[4:7] == b"n+2" else nibabel.Nifti1Image
-    return kind.from_bytes(data)
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if packed else path.open("rb")
 
 
 def _damaged(path: Path, error: Exception) -> FilmError:
     return FilmError(path, f"the NIfTI file cannot be read ({type(error).__name__})", "Copy or export the file again")
-
-
-def _finite(values: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    if values.dtype.kind not in "fiub":
-        raise FilmError(path, f"the data type {values.dtype} is not one of a film", "Save it as integers or floats")
-    values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
-    if values.dtype.kind != "f":
-        return values, np.ones(values.shape, bool)
-    valid = np.isfinite(values)
-    if not valid.any():
-        raise FilmError(path, "no pixel has a finite value", "Check how the file was made")
-    if not valid.all():
-        values = np.where(valid, values, values[valid].min())
-    return values, valid
 
 
 def _spacing(header: Any) -> tuple[tuple[float, float], str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cmnet_monai.io.errors import FilmError
+from cmnet_monai.io.errors import FilmError, warn_of_film
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +16,12 @@ if TYPE_CHECKING:
 
 _TABLE_BITS = 16
 """Up to this many bits the whole chain is one table over every value that can be stored."""
+
+
+_USELESS_RESCALE = (
+    "Rescale Slope or Rescale Intercept is not a usable number",
+    "Export the film again, or remove both attributes if the values need no rescaling",
+)
 
 
 def stored_range(bits: int, signed: bool) -> tuple[int, int]:
@@ -34,10 +39,9 @@ def needs_inversion(dataset: Dataset) -> bool:
     photometric = str(dataset.get("PhotometricInterpretation") or "").strip()
     shape = str(dataset.get("PresentationLUTShape") or "").strip()
     if (photometric, shape) in {("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")}:
-        warnings.warn(
+        warn_of_film(
             f"Photometric Interpretation {photometric} contradicts Presentation LUT Shape {shape}; the film was "
-            "inverted once. Check that bone is bright.",
-            stacklevel=2,
+            "inverted once. Check that bone is bright."
         )
     return photometric == "MONOCHROME1" or shape == "INVERSE"
 
@@ -63,7 +67,7 @@ def modality_values(stored: np.ndarray, bits: int, signed: bool, dataset: Datase
         return stored
     lowest, highest = stored_range(bits, signed)
     if bits > _TABLE_BITS:
-        return _wide(stored, lowest, highest, slope, intercept, invert)
+        return _wide(stored, lowest, highest, slope, intercept, invert, path)
     table: np.ndarray = np.arange(lowest, highest + 1, dtype=np.int64)
     if lut is not None:
         little_endian = getattr(dataset, "original_encoding", (None, True))[1] is not False
@@ -73,16 +77,22 @@ def modality_values(stored: np.ndarray, bits: int, signed: bool, dataset: Datase
     if invert:
         table = table.min() + table.max() - table
     table = _smallest_type(table)
+    if not np.isfinite(table).all():
+        raise FilmError(path, *_USELESS_RESCALE)
     if lowest == 0 and stored.dtype.kind == "u":
         return table.take(stored, mode="clip")  # clip spares a check; the values are within the range
     return table.take(stored.astype(np.int32) - lowest, mode="clip")
 
 
-def _wide(stored: np.ndarray, lowest: int, highest: int, slope: float, intercept: float, invert: bool) -> np.ndarray:
+def _wide(
+    stored: np.ndarray, lowest: int, highest: int, slope: float, intercept: float, invert: bool, path: Path
+) -> np.ndarray:
     values = stored.astype(np.float64) * slope + intercept
     if invert:
         values = (lowest + highest) * slope + 2 * intercept - values
-    return values.astype(np.float32)
+    if not np.isfinite(values := _as_float32(values)).all():
+        raise FilmError(path, *_USELESS_RESCALE)
+    return values
 
 
 def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
@@ -93,11 +103,7 @@ def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
     except (TypeError, ValueError):
         slope = intercept = float("nan")
     if slope == 0 or not (math.isfinite(slope) and math.isfinite(intercept)):
-        raise FilmError(
-            path,
-            "Rescale Slope or Rescale Intercept is not a usable number",
-            "Export the film again, or remove both attributes if the values need no rescaling",
-        )
+        raise FilmError(path, *_USELESS_RESCALE)
     return slope, intercept
 
 
@@ -135,5 +141,11 @@ def _lut_entries(data: Any, count: int, little_endian: bool) -> np.ndarray:
 def _smallest_type(table: np.ndarray) -> np.ndarray:
     if np.array_equal(table, np.round(table)):
         fits = table.min() >= 0 and table.max() <= np.iinfo(np.uint16).max
-        return table.astype(np.uint16 if fits else np.int32)
-    return table.astype(np.float32)
+        if fits or np.abs(table).max() <= np.iinfo(np.int32).max:
+            return table.astype(np.uint16 if fits else np.int32)
+    return _as_float32(table)
+
+
+def _as_float32(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what overflows is infinite, and refused for it
+        return values.astype(np.float32)

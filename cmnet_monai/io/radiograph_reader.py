@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from monai.data import ImageReader
 
 from cmnet_monai.conventions import USER
 from cmnet_monai.io import sniff
-from cmnet_monai.io.errors import FilmError
+from cmnet_monai.io.errors import FilmError, notes_of_film
 from cmnet_monai.io.film import Film
+from cmnet_monai.io.size_limits import MAX_PIXELS, refuse_giant_file
 
-MAX_PIXELS = 200_000_000
 _NOT_ONE_FILE = "Give one file per film; films are never stacked"
 
 
@@ -44,7 +44,8 @@ class RadiographReader(ImageReader):
     Metadata (all keys always present): ``affine`` (3, 3) float64 RAS, ``original_affine``, ``space``,
     ``spatial_shape``, ``original_channel_dim`` ("no_channel"), ``spacing_xy_mm`` (sx, sy; nan when unknown),
     ``spacing_provenance``, ``polarity_inverted``, ``valid_area`` (x, y) bool, ``photometric_interpretation``,
-    ``bits_stored``, ``modality``, ``transfer_syntax``, ``patient_orientation``; `LoadImage` adds ``filename_or_obj``.
+    ``bits_stored``, ``modality``, ``transfer_syntax``, ``patient_orientation``, ``reader_notes`` (what is in
+    doubt about the header, in sentences; mostly ""); `LoadImage` adds ``filename_or_obj``.
 
     Args:
         spacing_xy_mm: (sx, sy) in mm that the user knows to be right for every film read; provenance ``user``.
@@ -109,10 +110,15 @@ def read_film(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Fil
     """
     path = Path(path)
     if path.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise FilmError(path, "this folder cannot be listed", "Check its rights")
         raise FilmError(path, "this is a folder, not a film", _NOT_ONE_FILE)
     try:
+        refuse_giant_file(path, max_pixels)
         kind = sniff.file_kind(path)
-        return _read(path, kind, max_pixels)
+        with notes_of_film() as notes:
+            film = _read(path, kind, max_pixels)
+        return replace(film, notes=tuple(notes)) if notes else film
     except (FilmError, MemoryError):
         raise
     except OSError as error:

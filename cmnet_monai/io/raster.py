@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cmnet_monai.io.dicom_header import refuse_giant
 from cmnet_monai.io.errors import FilmError
 from cmnet_monai.io.film import Film, transposed
+from cmnet_monai.io.finite import finite_values
 from cmnet_monai.io.grey import grey_from_rgb
+from cmnet_monai.io.size_limits import refuse_giant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,9 @@ def read_raster(path: Path, max_pixels: int) -> Film:
             raise
         except Exception as error:
             raise _damaged(path, error) from error
-    valid = np.ones(values.shape, bool) if alpha is None else alpha > 0
+    values, valid = finite_values(values, path)
+    if alpha is not None:
+        valid = alpha > 0
     if not valid.any():
         raise FilmError(path, "every pixel is transparent", _EXPORT)
     return Film(

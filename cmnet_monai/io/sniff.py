@@ -24,6 +24,11 @@ _NAMED = {
     b"RIFF": "a WebP picture or a film in RIFF",
     b"\x28\xb5\x2f\xfd": "a Zstandard archive",
     b"<?xml": "an XML document",
+    b"<!DOCTYPE": "a web page",
+    b"<!doctype": "a web page",
+    b"<html": "a web page",
+    b"\x1a\x45\xdf\xa3": "a video",
+    b"\0\0\x01\xba": "a video",
     b"{": "a JSON document",
 }
 
@@ -40,6 +45,8 @@ def file_kind(path: Path) -> str:
         return RASTER
     if _is_nifti(head, path):
         return NIFTI
+    if head[4:8] == b"ftyp":
+        return "a video"
     for magic, name in _NAMED.items():
         if head.startswith(magic):
             return name

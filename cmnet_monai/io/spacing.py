@@ -8,10 +8,10 @@ calibration was made.
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from cmnet_monai.conventions import CALIBRATED, DETECTOR, NO_SPACING, UNSPECIFIED
+from cmnet_monai.io.errors import warn_of_film
 from cmnet_monai.io.film import UNKNOWN_SPACING
 
 if TYPE_CHECKING:
@@ -65,7 +65,4 @@ def _says_calibrated(dataset: Dataset) -> bool:
 def _warn_of_aspect_ratio(dataset: Dataset) -> None:
     ratio = pair_xy(dataset.get("PixelAspectRatio"))
     if ratio is not None and not math.isclose(ratio[0], ratio[1], rel_tol=_SAME):
-        warnings.warn(
-            "The film has no spacing and pixels that are not square; angles and ratios on it are distorted.",
-            stacklevel=2,
-        )
+        warn_of_film("The film has no spacing and pixels that are not square; angles and ratios on it are distorted.")

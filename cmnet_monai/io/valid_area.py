@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmnet_monai.io.errors import warn_of_film
 from cmnet_monai.io.polarity import stored_range
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def valid_area(stored: np.ndarray, bits: int, signed: bool, dataset: Dataset) ->
         for shape in _shapes(dataset, name):
             valid &= shape
     if np.count_nonzero(valid) < _MINIMUM_PIXELS:
-        warnings.warn("Padding and shutter leave no pixel of the film; they were ignored.", stacklevel=2)
+        warn_of_film("Padding and shutter leave no pixel of the film; they were ignored.")
         return np.ones(stored.shape, bool)
     return valid
 
@@ -75,7 +75,7 @@ def _shapes(dataset: Dataset, name: str) -> list[np.ndarray]:
         try:
             masks.append(maker(dataset, name, size))
         except (KeyError, TypeError, ValueError):
-            warnings.warn(f"The film's {str(kind).lower()} {name.lower()} is incomplete and was ignored.", stacklevel=2)
+            warn_of_film(f"The film's {str(kind).lower()} {name.lower()} is incomplete and was ignored.")
     return masks
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cmnet_monai.datasets import find_films
+from cmnet_monai.datasets.datalist import real_path
 
 
 def collect_films(sources: Iterable[str]) -> tuple[list[Path], dict[str, str]]:
@@ -21,16 +22,22 @@ def collect_films(sources: Iterable[str]) -> tuple[list[Path], dict[str, str]]:
     missing: dict[str, str] = {}
     for source in sources:
         path = Path(source)
-        if path.exists() or not glob.has_magic(source):
-            found = [path]
-        else:
-            root = Path(path.anchor)
-            found = sorted(root.glob(str(path.relative_to(root))))
-            if not found:
-                missing[source] = "no file fits this pattern"
+        try:
+            if glob.has_magic(source) and not path.exists():
+                root = Path(path.anchor)
+                found = sorted(root.glob(str(path.relative_to(root))))
+            else:
+                found = [path]
+        except OSError as error:  # a name that the file system cannot hold
+            missing[source] = error.strerror or type(error).__name__
+            continue
+        if not found:
+            missing[source] = "no file fits this pattern"
         for one in found:
             try:
-                films.update(dict.fromkeys(film.resolve() for film in find_films(one)))
+                films.update(dict.fromkeys(real_path(film) for film in find_films(one)))
             except FileNotFoundError as error:
                 missing[source] = str(error).removeprefix(f"{one}: ")
+            except (OSError, ValueError) as error:  # a datalist that is none, a name that the file system cannot hold
+                missing[source] = getattr(error, "strerror", None) or str(error).removeprefix(f"{one}: ")
     return list(films), missing

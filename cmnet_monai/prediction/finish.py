@@ -134,7 +134,7 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
                 write()
             except OutputError:
                 raise
-            except Exception as error:
+            except Exception as error:  # a part that fails never costs the others
                 reason = error.reason if isinstance(error, FilmError) else _said(error)
                 finished.problems.append(f"no {what}: {reason}")
     _write(target, {**identity, **_as_record(finished)})
@@ -165,7 +165,7 @@ def _measure(
     scale = _scale(film, wanted)
     by_level = {str(centre["level"]): centre for centre in centres}
     scores = {level: float(centre["score"]) for level, centre in by_level.items()}
-    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=scale.aspect_yx)
+    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=scale.aspect_yx, notes=film.notes)
     evidence = sorted({str(centre["evidence"]) for centre in centres})
     head = {"film": shown, "bodies": len(set(np.unique(labels)) - {0, S1_LABEL})}
     measures, problems = None, []

@@ -15,7 +15,7 @@ from cmnet_monai.datasets.datalist import without_outputs
 from cmnet_monai.demo import run_inference
 from cmnet_monai.engines.evaluator import sigterm_exits
 from cmnet_monai.engines.manifest import DONE, KEPT
-from cmnet_monai.io import FilmError, OutputError, write_itksnap_labels, write_slicer_colours
+from cmnet_monai.io import FilmError, OutputError, printable, write_itksnap_labels, write_slicer_colours
 from cmnet_monai.io.errors import error_text
 from cmnet_monai.io.results import MANIFEST_NAME
 from cmnet_monai.prediction.batch_tables import BatchTables
@@ -122,7 +122,7 @@ def _finish_all(
     """Finish every film that has a result; what is lacking, film by film."""
     failures: list[dict[str, str]] = []
     for name, record in tqdm(manifest["films"].items(), desc="finishing", unit="film"):
-        shown = name if anonymous else Path(record["film"]).name
+        shown = name if anonymous else printable(Path(record["film"]).name)
         if record["status"] not in (DONE, KEPT):
             remedy = record.get("remedy", "run it again")
             failures.append({"film": shown, "reason": record.get("reason", record["status"]), "remedy": remedy})

@@ -10,6 +10,7 @@ from cmnet_monai.transforms.centres import (
     CentresFromLabeld,
     CentresFromLabelDict,
 )
+from cmnet_monai.transforms.check_film import CheckFilm, CheckFilmD, CheckFilmd, CheckFilmDict
 from cmnet_monai.transforms.crop_border import CropBorder, CropBorderD, CropBorderd, CropBorderDict
 from cmnet_monai.transforms.equalize import (
     HistogramEqualize,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,6 +23,7 @@ MISSED_LEVEL = "missed_level"
 LOW_CONFIDENCE = "low_confidence"
 IMPLANT_OR_CEMENT = "implant_or_cement_suspected"
 NOT_LATERAL_LUMBAR = "not_a_lateral_lumbar_film"
+DOUBTFUL_HEADER = "doubtful_header"
 FLAG_CODES = (
     CUT_OFF,
     FEWER_THAN_FIVE,
@@ -31,6 +32,7 @@ FLAG_CODES = (
     LOW_CONFIDENCE,
     IMPLANT_OR_CEMENT,
     NOT_LATERAL_LUMBAR,
+    DOUBTFUL_HEADER,
 )
 
 _LEAST_BODIES = 3
@@ -67,6 +69,7 @@ def find_flags(
     least_score: float = 0.5,
     bright_limit: float = 1.0,
     aspect_yx: float = 1.0,
+    notes: Iterable[str] = (),
 ) -> tuple[Flag, ...]:
     """Flags of a film, those of the film first, then by body from head to feet.
 
@@ -78,6 +81,7 @@ def find_flags(
         least_score: a body with a lower score is flagged.
         bright_limit: a body with a higher score of `bright_object_scores` is flagged.
         aspect_yx: height of a pixel divided by its width.
+        notes: what the reader found doubtful in the film's header, in sentences.
     Raises:
         ValueError: film, label map and valid area differ in shape.
     """
@@ -86,7 +90,8 @@ def find_flags(
             raise ValueError(f"{name} and label map have one shape (x, y); got {array.shape} and {label_map.shape}")
     labels = chain_labels(label_map)
     bodies = [label for label in labels if label != S1_LABEL]
-    found = [*_film_flags(label_map, bodies, aspect_yx), *_count_flags(labels), *_gap_flags(labels)]
+    found = [Flag(DOUBTFUL_HEADER, None, note) for note in notes]
+    found += [*_film_flags(label_map, bodies, aspect_yx), *_count_flags(labels), *_gap_flags(labels)]
     cut = set(cut_labels(label_map, valid_area))
     bright = {} if pixels is None else bright_object_scores(pixels, label_map, valid_area)
     for label in bodies:

@@ -9,13 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from raw_dicom import write_raw_dicom
 
 from cmnet_monai.io import RadiographReader
-
-CR = "1.2.840.10008.5.1.4.1.1.1"
 
 
 def read_film(path: Path, **arguments: Any) -> tuple[np.ndarray, dict]:
@@ -32,49 +28,8 @@ def read_film_fixture() -> Callable:
 def make_dicom(tmp_path: Path) -> Callable[..., Path]:
     """Write stored values (row, column), or (row, column, 3), as a small DICOM file; attributes by keyword."""
 
-    def make(
-        stored: np.ndarray,
-        name: str = "film.dcm",
-        syntax: str = ExplicitVRLittleEndian,
-        file_meta: bool = True,
-        preamble: bool = True,
-        **attributes: Any,
-    ) -> Path:
-        dataset = Dataset()
-        dataset.SOPClassUID = CR
-        dataset.SOPInstanceUID = generate_uid(entropy_srcs=[name])
-        dataset.Modality = "CR"
-        dataset.PatientName, dataset.PatientID = "Secret^Patient", "SECRET-1"
-        dataset.Rows, dataset.Columns = stored.shape[:2]
-        dataset.SamplesPerPixel = 3 if stored.ndim == 3 else 1
-        dataset.PhotometricInterpretation = "RGB" if stored.ndim == 3 else "MONOCHROME2"
-        if stored.ndim == 3:
-            dataset.PlanarConfiguration = 0
-        width = 8 * stored.dtype.itemsize
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = width, width, width - 1
-        dataset.PixelRepresentation = int(stored.dtype.kind == "i")
-        big = syntax == ExplicitVRBigEndian
-        data = stored.astype(stored.dtype.newbyteorder(">" if big else "<")).tobytes()
-        dataset.PixelData = data + b"\0" * (len(data) % 2)
-        dataset["PixelData"].VR = "OB" if width == 8 else "OW"
-        for keyword, value in attributes.items():
-            if value is None:
-                del dataset[keyword]
-            else:
-                setattr(dataset, keyword, value)
-        path = tmp_path / name
-        implicit = syntax == ImplicitVRLittleEndian
-        if file_meta:
-            dataset.file_meta = FileMetaDataset()
-            dataset.file_meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", CR)
-            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-            dataset.file_meta.TransferSyntaxUID = UID(syntax)
-            dataset.save_as(path, enforce_file_format=True)
-            if not preamble:
-                path.write_bytes(path.read_bytes()[132:])
-        else:
-            dataset.save_as(path, implicit_vr=implicit, little_endian=not big)
-        return path
+    def make(stored: np.ndarray, name: str = "film.dcm", **how: Any) -> Path:
+        return write_raw_dicom(tmp_path / name, stored, **how)
 
     return make
 

@@ -81,7 +81,7 @@ def test_several_frames_are_refused(make_dicom, read_film):
 
 def test_giants_are_refused_before_their_pixels_are_read(make_dicom, read_film):
     path = make_dicom(STORED, Rows=60000, Columns=60000)
-    with pytest.raises(FilmError, match="60000 x 60000 pixels, more than the limit of 200000000"):
+    with pytest.raises(FilmError, match="60000 x 60000 pixels, more than the limit of 100000000"):
         read_film(path)
     with pytest.raises(FilmError, match="limit of 34"):
         read_film(make_dicom(STORED), max_pixels=34)

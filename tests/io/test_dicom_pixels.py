@@ -186,3 +186,19 @@ def test_a_lossless_stream_deeper_than_bits_stored_keeps_its_values_and_warns(
         pixels, meta = read_film(packed)
     np.testing.assert_array_equal(pixels, values.T)
     assert meta["bits_stored"] == 14
+
+
+def test_a_decoder_that_panics_is_a_damaged_film_not_the_end_of_the_run(make_dicom, read_film, monkeypatch):
+    """A decoder written in Rust panics with an exception that is no Exception."""
+    from pydicom.pixels import get_decoder
+
+    class PanicException(BaseException):
+        pass
+
+    def panics(self, *args, **kwargs):
+        raise PanicException("index out of bounds")
+
+    path = make_dicom(random_values(12).astype(np.uint16))
+    monkeypatch.setattr(type(get_decoder(ExplicitVRLittleEndian)), "as_array", panics)
+    with pytest.raises(FilmError, match=r"cannot be decoded \(PanicException\)"):
+        read_film(path)

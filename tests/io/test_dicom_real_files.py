@@ -134,3 +134,34 @@ def test_a_cut_film_is_refused(name, part, films, read_film, tmp_path):
     cut.write_bytes(data[: int(len(data) * part)])
     with pytest.raises(FilmError, match=r"cut: .*\. .+\."):
         read_film(cut)
+
+
+LOSSLESS_SYNTAXES = {  # DCMTK's tool and options, or pydicom's encoder for the transfer syntax
+    "implicit": ("dcmconv", "+ti"),
+    "big-endian": ("dcmconv", "+tb"),
+    "deflated": ("dcmconv", "+td"),
+    "rle": ("dcmcrle",),
+    "jpeg-lossless": ("dcmcjpeg", "+el"),
+    "jpeg-lossless-sv1": ("dcmcjpeg", "+e1"),
+    "jpeg-ls": ("dcmcjpls", "+el"),
+    "jpeg-2000": "1.2.840.10008.1.2.4.90",
+}
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS_SYNTAXES)
+def test_a_real_film_is_the_same_in_every_lossless_syntax(syntax, films, read_film, run_tool, tmp_path):
+    from pydicom import dcmread
+
+    plain, packed = tmp_path / "plain", tmp_path / "packed"
+    run_tool("dcmdrle", films / "RG3_RLE", plain)
+    how = LOSSLESS_SYNTAXES[syntax]
+    if isinstance(how, str):
+        dataset = dcmread(plain)
+        dataset.compress(how, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+        dataset.save_as(packed, enforce_file_format=True)
+    else:
+        run_tool(*how, plain, packed)
+    expected, _ = read_film(films / "RG3_RLE")
+    pixels, meta = read_film(packed)
+    np.testing.assert_array_equal(pixels, expected)
+    assert meta["transfer_syntax"] not in ("1.2.840.10008.1.2.1", "") and meta["polarity_inverted"] is True

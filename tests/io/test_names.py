@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -92,7 +93,6 @@ def test_a_path_given_twice_is_refused():
 @settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=12), max_size=20))
 def test_names_of_any_films_are_distinct(texts):
-    from pathlib import Path
 
     paths = list({Path(f"{i % 3}/{text}").as_posix(): None for i, text in enumerate(texts)})
     for anonymous in (False, True):

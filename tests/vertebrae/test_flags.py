@@ -99,8 +99,13 @@ def test_scores_of_bright_things_do_not_depend_on_gain_and_offset() -> None:
     assert max(a.values()) > 1
 
 
+def test_doubts_of_the_reader_come_first() -> None:
+    flags = find_flags(column(("L1", "L2", "L3", "L4", "L5")), notes=["The header contradicts itself."])
+    assert [(f.code, f.level, f.text) for f in flags] == [("doubtful_header", None, "The header contradicts itself.")]
+
+
 def test_every_code_is_listed_and_bad_input_named() -> None:
-    assert len(set(FLAG_CODES)) == 7
+    assert len(set(FLAG_CODES)) == 8
     with pytest.raises(ValueError, match="film and label map have one shape"):
         find_flags(column(), pixels=np.ones((5, 5)))
     with pytest.raises(ValueError, match="valid area and label map"):

@@ -1,0 +1,138 @@
+"""How often films that show no lateral lumbar spine, or one that lies wrongly, are flagged after a run over them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from cmnet_monai.io import atomic_write
+from cmnet_monai.synthetic import generate_film
+from cmnet_monai.vertebrae.flags import NOT_LATERAL_LUMBAR
+
+Pixels = NDArray[np.floating]
+RIGHT = "lateral lumbar"
+"""The kind of film that is none of them: its flags are false alarms."""
+
+_NAMES = "kinds.json"
+
+
+def _film(region: str) -> Callable[[int, int], Pixels]:
+    return lambda seed, height: generate_film(seed, height_px=height, region=region).pixels
+
+
+def _turned(quarters: int) -> Callable[[int, int], Pixels]:
+    return lambda seed, height: np.rot90(_film("lumbar")(seed, height), quarters)
+
+
+def _noise(smoothing: float) -> Callable[[int, int], Pixels]:
+    def make(seed: int, height: int) -> Pixels:
+        noise = np.random.default_rng(seed).normal(size=(int(0.7 * height), height))
+        return ndimage.gaussian_filter(noise, smoothing * height) if smoothing else noise
+
+    return make
+
+
+def _exposed(seed: int, height: int) -> Pixels:
+    """A detector without a patient: the beam's fall-off, and noise."""
+    rng = np.random.default_rng(seed)
+    x, y = np.ogrid[: int(0.7 * height), :height]
+    fall_off = ((x - rng.uniform(0.2, 0.5) * height) ** 2 + (y - height / 2) ** 2) / height**2
+    return -fall_off + rng.normal(0, 0.01, fall_off.shape)
+
+
+def _bars(seed: int, height: int) -> Pixels:
+    """A resolution phantom: a column of bright bars, which a network may take for a spine."""
+    rng = np.random.default_rng(seed)
+    film = rng.normal(0, 0.05, (int(0.7 * height), height))
+    pitch = height // int(rng.integers(6, 14))
+    left = int(rng.uniform(0.1, 0.3) * height)
+    for top in range(pitch // 2, height - pitch, pitch):
+        film[left : left + int(0.2 * height), top : top + pitch // 2] += 1.0
+    return film
+
+
+KINDS: Mapping[str, Callable[[int, int], Pixels]] = MappingProxyType(
+    {
+        RIGHT: _film("lumbar"),
+        "lateral thoracic": _film("thoracic"),
+        "turned by 90 degrees": _turned(1),
+        "turned by 270 degrees": _turned(3),
+        "upside down": _turned(2),
+        "noise": _noise(0.0),
+        "clouds": _noise(0.02),
+        "no patient": _exposed,
+        "bar phantom": _bars,
+    }
+)
+"""Makers of films, (x, y), bone bright, from a seed and a height in px."""
+
+
+def write_wrong_films(folder: str | Path, films: int = 10, seed: int = 9500, height_px: int = 640) -> Path:
+    """Write films of each of `KINDS` as 8-bit PNG; returns their folder, to be given to ``cmnet-monai predict``.
+
+    Args:
+        folder: gets ``films`` and ``kinds.json``, the kind of each film.
+        films: number of films of each kind.
+        seed: seed of the first.
+        height_px: height of the films before they are turned.
+    """
+    target = Path(folder) / "films"
+    target.mkdir(parents=True, exist_ok=True)
+    kinds = {}
+    for kind, make in KINDS.items():
+        for number in range(films):
+            pixels = np.asarray(make(seed + number, height_px), dtype=np.float64)
+            low, high = np.percentile(pixels, (0.5, 99.5))
+            grey = np.rint(255 * np.clip((pixels - low) / (high - low), 0, 1)).astype(np.uint8)
+            name = f"{kind.replace(' ', '_')}_{number:02d}.png"
+            kinds[name] = kind
+            with atomic_write(target / name) as temporary:
+                Image.fromarray(np.ascontiguousarray(grey.T)).save(temporary, format="PNG")
+    with atomic_write(Path(folder) / _NAMES) as temporary:
+        Path(temporary).write_text(json.dumps(kinds, indent=1) + "\n", encoding="utf-8")
+    return target
+
+
+def run_wrong_film_rates(folder: str | Path, results: str | Path) -> Path:
+    """Count the films of each kind that a run over them flagged; returns the table's file.
+
+    Args:
+        folder: as `write_wrong_films` made it; gets ``wrong_films.json`` and ``wrong_films.md``.
+        results: output folder of ``cmnet-monai predict``.
+    Raises:
+        OSError: one of the two is not there.
+        ValueError: the run lacks a film.
+    """
+    kinds = json.loads((Path(folder) / _NAMES).read_text(encoding="utf-8"))
+    bodies = {row["film"]: int(row["bodies"]) for row in _rows(Path(results) / "films.csv")}
+    missing = sorted(set(kinds) - set(bodies))
+    if missing:
+        raise ValueError(f"{results}: no result of {', '.join(missing[:5])}")
+    flagged = {row["film"] for row in _rows(Path(results) / "flags.csv") if row["code"] == NOT_LATERAL_LUMBAR}
+    of, found, warned, none = Counter(kinds.values()), Counter[str](), Counter[str](), Counter[str]()
+    for name, kind in kinds.items():
+        found[kind] += bodies[name]
+        warned[kind] += name in flagged
+        none[kind] += bodies[name] == 0
+    lines = ["| films | flagged | of | without any body | bodies a film |", "|---|---|---|---|---|"]
+    lines += [f"| {k} | {warned[k]} | {of[k]} | {none[k]} | {found[k] / of[k]:.1f} |" for k in of]
+    counts = {k: {"flagged": warned[k], "of": of[k], "empty": none[k], "bodies": found[k]} for k in of}
+    with atomic_write(Path(folder) / "wrong_films.json") as temporary:
+        Path(temporary).write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
+    with atomic_write(Path(folder) / "wrong_films.md") as temporary:
+        Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Path(folder) / "wrong_films.md"
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))

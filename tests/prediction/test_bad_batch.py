@@ -1,0 +1,110 @@
+"""Every bad file that there is, in one folder with films: all films are done, and each bad file has its line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from bad_films import BAD_FILMS, FILM, NOTHING_ON_THEM, TWELVE, UNREADABLE
+from PIL import Image
+from raw_dicom import write_raw_dicom
+
+from cmnet_monai.networks import CMNet
+from cmnet_monai.prediction import Prediction, Wanted, predict
+
+BAD = {**BAD_FILMS, **NOTHING_ON_THEM, **{k: v for k, v in UNREADABLE.items() if k.startswith("link")}}
+SMALL = {"spatial_size": [32, 64], "base_channels": 8, "mirror": False, "passes": 1, "device": "cpu"}
+PICTURES = (
+    "name with  spaces .png",
+    "Wirbelsäule 脊椎 ‮.png",
+    "a..b.png",
+    "x" * 246 + ".png",
+    "no_suffix",
+    os.fsdecode(b"not_utf8_\xff.png"),
+    "line\nbreak.png",
+    "=formula().png",
+    r"$\frac{1.png",
+)
+"""Films with names that are hard to bear."""
+
+
+def add_films(folder: Path) -> set[Path]:
+    """Good films, some of them with the same name and UID, and links that lead in circles; returns their files."""
+    films = {write_raw_dicom(folder / "twins" / part / "film.dcm", FILM, **TWELVE) for part in ("a", "b")}
+    films.add(write_raw_dicom(folder / "twins" / "dicom_inside.txt", FILM, PresentationLUTShape="INVERSE", **TWELVE))
+    grey = (FILM >> 4).astype(np.uint8)
+    for name in PICTURES:
+        with (folder / name).open("wb") as file:
+            Image.fromarray(grey).save(file, format="PNG")
+        films.add(folder / name)
+    (folder / "twins" / "round").symlink_to(folder, target_is_directory=True)
+    return films
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[Prediction, Path, set[Path]]:
+    folder = tmp_path_factory.mktemp("everything")
+    for part in ("a", "b"):
+        (folder / "twins" / part).mkdir(parents=True)
+    films = add_films(folder)
+    for name, (make, _) in BAD.items():
+        make(folder / name)
+    (folder / "broken.json").write_text("{", encoding="utf-8")
+    torch.manual_seed(0)
+    weights = tmp_path_factory.mktemp("weights") / "model.pt"
+    network = CMNet(base_channels=8, s1_channel=True, lumbar_channel=True)
+    torch.save({name: value.half() for name, value in network.state_dict().items()}, weights)
+    output = tmp_path_factory.mktemp("predicted")
+    sources = [str(folder), str(folder / "broken.json"), "y" * 300, str(folder / "z*.tif")]
+    settings: dict[str, Any] = {**SMALL, "ckpt_path": str(weights), "batch_size": 4}
+    done = predict(sources, output, repository / "bundle", Wanted(overlay=True), lambda line: None, **settings)
+    return done, folder, films
+
+
+def table(done: Prediction, name: str) -> list[dict[str, str]]:
+    with (done.output / name).open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_film_is_done_and_nothing_else(batch: tuple[Prediction, Path, set[Path]]) -> None:
+    done, _, films = batch
+    manifest = json.loads((done.output / "manifest.json").read_text(encoding="utf-8"))
+    by_status: dict[str, set[Path]] = {}
+    for record in manifest["films"].values():
+        by_status.setdefault(record["status"], set()).add(Path(record["film"]))
+    assert by_status["done"] == films
+    assert {path.name for path in by_status["failed"]} == set(BAD)
+    assert set(by_status) == {"done", "failed"}
+    assert (done.done, done.exit_code) == (len(films), 3)
+    masks = list(done.output.glob("*_mask.png"))
+    assert len(masks) == len(films) and all(Image.open(mask).size == (29, 41) for mask in masks)
+    assert len(table(done, "films.csv")) == len(films)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_has_one_line_in_the_table_of_failures(name: str, batch: tuple[Prediction, Path, set[Path]]) -> None:
+    (row,) = (row for row in table(batch[0], "failures.csv") if row["film"] == name)
+    assert re.search(BAD[name][1], row["reason"]), row["reason"]
+    assert row["remedy"] and len(row["reason"]) < 250
+    assert "Secret" not in row["reason"] and "/" not in row["reason"]
+
+
+def test_sources_without_films_have_a_line_too(batch: tuple[Prediction, Path, set[Path]]) -> None:
+    done, folder, _ = batch
+    rows = {row["film"]: row["reason"] for row in table(done, "failures.csv")}
+    assert rows[str(folder / "broken.json")].startswith("not a JSON datalist")
+    assert rows["y" * 300] == "File name too long"
+    assert rows[str(folder / "z*.tif")] == "no file fits this pattern"
+
+
+def test_a_contradictory_header_is_flagged(batch: tuple[Prediction, Path, set[Path]]) -> None:
+    rows = [row for row in table(batch[0], "flags.csv") if row["code"] == "doubtful_header"]
+    assert {row["film"] for row in rows} == {"dicom_inside.txt"}
+    assert "contradicts Presentation LUT Shape INVERSE" in rows[0]["text"]
