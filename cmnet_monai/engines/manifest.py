@@ -13,6 +13,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from cmnet_monai.datasets.given_centres import GIVEN_CENTRES
 from cmnet_monai.engines.evaluator import FilmEvents
 from cmnet_monai.io import atomic_write
 from cmnet_monai.io.results import FilmResult
@@ -27,12 +28,13 @@ DONE, FAILED, PENDING, KEPT = "done", "failed", "pending", "kept from an earlier
 
 
 def pending_films(items: Iterable[Mapping[str, Any]], output_dir: str | Path, run_id: str) -> list[dict[str, Any]]:
-    """The films whose result is missing, or was made with other settings or from another version of the film."""
-    return [
-        dict(item)
-        for item in items
-        if not FilmResult(Path(output_dir), str(item["name"])).is_complete(run_id, item["path"])
-    ]
+    """The films whose result is missing, or was made with other settings or centres or from another film."""
+    return [dict(item) for item in items if not _is_done(item, Path(output_dir), run_id)]
+
+
+def _is_done(item: Mapping[str, Any], folder: Path, run_id: str) -> bool:
+    given = item[GIVEN_CENTRES].records() if GIVEN_CENTRES in item else []
+    return FilmResult(folder, str(item["name"])).is_complete(run_id, item["path"], given)
 
 
 def versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, S1_LABEL
 from cmnet_monai.io import Algorithm, Film, atomic_write, read_film, read_label_map, write_dicom_seg, write_dicom_sr
-from cmnet_monai.io.results import FilmResult, film_fingerprint
+from cmnet_monai.io.results import GIVEN_ENTRY, FilmResult, film_fingerprint
 from cmnet_monai.prediction.dicom_rows import report_sites
 from cmnet_monai.vertebrae import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
 from cmnet_monai.visualize import save_reading
@@ -78,15 +78,16 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
     Raises:
         FilmError: the film cannot be read any more.
     """
+    result = FilmResult(output, name)
+    record = json.loads(result.centres.read_text(encoding="utf-8"))
     identity = {"run": run_id, "wanted": repr(wanted), "film_fingerprint": film_fingerprint(film_file)}
+    identity |= {GIVEN_ENTRY: record.get(GIVEN_ENTRY, [])}
     target = output / f"{name}_measurements.json"
     kept = _kept(target, identity, _expected(output, name, wanted))
     if kept is not None:
         return _with_picture(kept, output, name)
-    result = FilmResult(output, name)
-    record = json.loads(result.centres.read_text(encoding="utf-8"))
     labels, film = read_label_map(result.labels_png), read_film(film_file)
-    measures, finished = _measure(film, labels, record["centres"], wanted, shown)
+    measures, finished = _measure(film, labels, record, wanted, shown)
     scale = _scale(film, wanted)
     steps: dict[str, tuple[bool, Callable[[], object]]] = {
         "overlay": (
@@ -123,12 +124,14 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
 
 
 def _measure(
-    film: Film, labels: np.ndarray, centres: list[Mapping[str, Any]], wanted: Wanted, shown: str
+    film: Film, labels: np.ndarray, record: Mapping[str, Any], wanted: Wanted, shown: str
 ) -> tuple[FilmMorphometry | None, Finished]:
     scale = _scale(film, wanted)
+    centres = record["centres"]
     by_level = {str(centre["level"]): centre for centre in centres}
     scores = {level: float(centre["score"]) for level, centre in by_level.items()}
-    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=scale.aspect_yx)
+    given = [(centre["x_px"], centre["y_px"]) for centre in record.get(GIVEN_ENTRY, [])]
+    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=scale.aspect_yx, given_xy=given)
     evidence = sorted({str(centre["evidence"]) for centre in centres})
     head = {"film": shown, "bodies": len(set(np.unique(labels)) - {0, S1_LABEL})}
     measures, problems = None, []

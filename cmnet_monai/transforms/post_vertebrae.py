@@ -14,7 +14,7 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 from scipy import ndimage
 
 from cmnet_monai.conventions import LUMBAR, S1_CHANNEL, S1_LABEL, VERTEBRA_CHANNEL
-from cmnet_monai.vertebrae import VertebraReading, read_maps
+from cmnet_monai.vertebrae import GivenCentres, VertebraReading, heed_levels, read_maps
 
 
 class SelectVertebrae(Transform):
@@ -39,14 +39,19 @@ class SelectVertebrae(Transform):
         self.threshold = threshold
         self.centre_threshold = centre_threshold
 
-    def __call__(self, maps: NdarrayOrTensor) -> tuple[NdarrayOrTensor, VertebraReading]:
+    def __call__(
+        self, maps: NdarrayOrTensor, given: GivenCentres | None = None
+    ) -> tuple[NdarrayOrTensor, VertebraReading]:
         """Select from maps (C, x, y), 0..1.
 
+        Args:
+            maps: the network's probabilities.
+            given: what a reader gave, in pixels of the maps.
         Returns:
             The vertebra map of the chosen levels, (1, x, y), of the input's type, and what was read.
         """
-        array = convert_to_numpy(maps)
-        reading = read_maps(array, self.threshold, self.centre_threshold)
+        array = heed_levels(convert_to_numpy(maps), given, self.threshold)
+        reading = read_maps(array, self.threshold, self.centre_threshold, given=given)
         dropped = (array[VERTEBRA_CHANNEL] >= self.threshold) & (reading.label_map == 0)
         chosen = [b.label for b in reading.bodies if self.levels is None or b.level in self.levels]
         kept = np.isin(nearest_label(reading.label_map), chosen) & ~dropped
@@ -97,6 +102,7 @@ class SelectVertebraed(MapTransform):
         threshold: see `SelectVertebrae`.
         centre_threshold: see `SelectVertebrae`.
         allow_missing_keys: do not raise where a key is missing.
+        given_key: what a reader gave on the film (`GivenCentres.rows`, pixels of the film); need not be there.
     """
 
     backend = SelectVertebrae.backend
@@ -112,9 +118,11 @@ class SelectVertebraed(MapTransform):
         threshold: float = 0.5,
         centre_threshold: float = 0.3,
         allow_missing_keys: bool = False,
+        given_key: str = "given_centres",
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.image_key = image_key
+        self.given_key = given_key
         self.centres_key = centres_key
         self.points_key = points_key
         self.level_keys = None if level_keys is None else (level_keys[0], level_keys[1])
@@ -124,13 +132,16 @@ class SelectVertebraed(MapTransform):
         """Select in every key; the centres and level maps are those of the last one."""
         result = dict(data)
         for key in self.key_iterator(result):
-            maps = result[key]
-            result[key], reading = self.select(maps)
+            maps, to_film = result[key], grid_to_film(result.get(self.image_key))
+            given = None
+            if self.given_key in result:
+                given = GivenCentres.from_rows(convert_to_numpy(result[self.given_key])).moved(np.linalg.inv(to_film))
+            result[key], reading = self.select(maps, given)
             if self.level_keys is not None:
-                made = level_maps(convert_to_numpy(maps), reading, self.select.threshold)
+                heeded = heed_levels(convert_to_numpy(maps), given, self.select.threshold)
+                made = level_maps(heeded, reading, self.select.threshold)
                 for name, values in zip(self.level_keys, made):
                     result[name] = convert_to_dst_type(values, maps, dtype=torch.float32)[0]
-            to_film = grid_to_film(result.get(self.image_key))
             result[self.centres_key] = [
                 {
                     "level": body.level,
