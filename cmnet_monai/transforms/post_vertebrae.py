@@ -14,7 +14,7 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 from scipy import ndimage
 
 from cmnet_monai.conventions import LUMBAR, S1_CHANNEL, S1_LABEL, VERTEBRA_CHANNEL
-from cmnet_monai.vertebrae import GivenCentres, VertebraReading, heed_levels, read_maps
+from cmnet_monai.vertebrae import Calibration, GivenCentres, NamedBody, VertebraReading, heed_levels, read_maps
 
 
 class SelectVertebrae(Transform):
@@ -94,8 +94,9 @@ class SelectVertebraed(MapTransform):
     Args:
         keys: keys of probability maps, (C, x, y).
         image_key: the film as it entered the network; its metadata leads from the network's grid to the film's.
-        centres_key: where the records of the centres go: ``level``, ``label``, ``x_px``, ``y_px``, ``score``,
-            ``evidence``, from top to bottom.
+        centres_key: where the records of the centres go, from top to bottom: ``level``, ``label``, ``x_px``,
+            ``y_px``, ``score``, ``uncertainty``, ``confidence`` (None where it is not calibrated: a reader's centres
+            are none that it was made with), ``evidence``.
         points_key: where the same centres go as points (N, 2), (x, y) in pixels of the film; None leaves them out.
         level_keys: where the two maps go that `LabelMapd` makes the film's label map of; None leaves them out.
         levels: see `SelectVertebrae`.
@@ -103,6 +104,7 @@ class SelectVertebraed(MapTransform):
         centre_threshold: see `SelectVertebrae`.
         allow_missing_keys: do not raise where a key is missing.
         given_key: what a reader gave on the film (`GivenCentres.rows`, pixels of the film); need not be there.
+        calibration: constants of a `cmnet_monai.vertebrae.Calibration`; without them no body has a ``confidence``.
     """
 
     backend = SelectVertebrae.backend
@@ -119,8 +121,10 @@ class SelectVertebraed(MapTransform):
         centre_threshold: float = 0.3,
         allow_missing_keys: bool = False,
         given_key: str = "given_centres",
+        calibration: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.calibration = Calibration.from_record(calibration) if calibration else None
         self.image_key = image_key
         self.given_key = given_key
         self.centres_key = centres_key
@@ -148,6 +152,8 @@ class SelectVertebraed(MapTransform):
                     "label": body.label,
                     **dict(zip(("x_px", "y_px"), _apply(to_film, body.centre_xy_px))),
                     "score": round(body.score, 4),
+                    "uncertainty": round(body.uncertainty, 4),
+                    "confidence": self._confidence(body, given),
                     "evidence": body.evidence,
                 }
                 for body in reading.bodies
@@ -157,6 +163,11 @@ class SelectVertebraed(MapTransform):
                 points = [(record["x_px"], record["y_px"]) for record in result[self.centres_key]]
                 result[self.points_key] = torch.tensor(points, dtype=torch.float32).reshape(-1, 2)
         return result
+
+    def _confidence(self, body: NamedBody, given: GivenCentres | None) -> float | None:
+        if self.calibration is None or (given is not None and given.xy_px):
+            return None
+        return round(float(self.calibration(round(body.score, 4), round(body.uncertainty, 4))), 4)
 
 
 def grid_to_film(image: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from cmnet_monai.vertebrae.bright_objects import bright_object_scores
 from cmnet_monai.vertebrae.centres import CentrePeaks, find_centres
+from cmnet_monai.vertebrae.confidence import Calibration, fit_calibration, uncertainties
 from cmnet_monai.vertebrae.corners import BodyPoints, find_body_points, fit_body_points
 from cmnet_monai.vertebrae.crowding import drop_crowded, merge_crowded, with_given
 from cmnet_monai.vertebrae.facing import Facing, find_anterior
@@ -22,6 +23,7 @@ __all__ = [
     "SAID_BY_USER",
     "BodyMorphometry",
     "BodyPoints",
+    "Calibration",
     "CentrePeaks",
     "Deformity",
     "DiscMorphometry",
@@ -42,6 +44,7 @@ __all__ = [
     "find_centres",
     "find_flags",
     "fit_body_points",
+    "fit_calibration",
     "genant_grade",
     "heed_levels",
     "measure_film",
@@ -54,5 +57,6 @@ __all__ = [
     "read_maps",
     "region_outline",
     "region_statistics",
+    "uncertainties",
     "with_given",
 ]

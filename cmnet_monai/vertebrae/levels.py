@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,13 +28,23 @@ _SURE = 0.95
 
 @dataclass(frozen=True)
 class NamedBody:
-    """A body with its level: `region` is its number in the parted map, `centre_xy_px` in pixels of that map."""
+    """A body with its level.
+
+    Args:
+        region: its number in the parted map.
+        level: its name.
+        centre_xy_px: (x, y) in pixels of that map.
+        score: 0 to 1, not calibrated.
+        evidence: what the level rests on.
+        uncertainty: see `cmnet_monai.vertebrae.uncertainties`; NaN where nobody looked.
+    """
 
     region: int
     level: str
     centre_xy_px: tuple[float, float]
     score: float
     evidence: str
+    uncertainty: float = math.nan
 
     @property
     def label(self) -> int:

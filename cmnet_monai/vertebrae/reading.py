@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from cmnet_monai.conventions import CENTRE_CHANNEL, LUMBAR_CHANNEL, S1_CHANNEL, VERTEBRA_CHANNEL
 from cmnet_monai.vertebrae.centres import find_centres
+from cmnet_monai.vertebrae.confidence import uncertainties
 from cmnet_monai.vertebrae.crowding import merge_crowded, uncrowded, with_given
 from cmnet_monai.vertebrae.given import GivenCentres, heed_levels, region_at
 from cmnet_monai.vertebrae.levels import NamedBody, name_levels
@@ -75,7 +76,9 @@ def read_maps(
     if maps.shape[0] > LUMBAR_CHANNEL:
         lumbar = ndimage.mean(maps[LUMBAR_CHANNEL], regions, np.arange(1, count + 1)) if count else []
     centres = _centres_of_mass(regions, vertebra, count)
-    bodies = _named(regions, centres, region_scores, s1_xy, lumbar, given, min_distance_px)
+    blurs = uncertainties(vertebra, regions, count)
+    named = _named(regions, centres, region_scores, s1_xy, lumbar, given, min_distance_px)
+    bodies = [replace(body, uncertainty=blurs[body.region - 1]) for body in named]
     label_map = np.zeros(regions.shape, dtype=np.uint8)
     for body in bodies:
         label_map[regions == body.region] = body.label
