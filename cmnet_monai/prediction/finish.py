@@ -21,6 +21,9 @@ AUTO = "auto"
 RIM_SHARE = 0.2
 """Rim left out of grey-value statistics, as a share of a body's inscribed radius: the cortex."""
 
+CENTRE_COLUMNS = ("x_px", "y_px", "score", "uncertainty", "confidence", "evidence")
+CALIBRATED, UNCALIBRATED = "calibrated", "uncalibrated"
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -129,7 +132,7 @@ def _measure(
     scale = _scale(film, wanted)
     centres = record["centres"]
     by_level = {str(centre["level"]): centre for centre in centres}
-    scores = {level: float(centre["score"]) for level, centre in by_level.items()}
+    scores = {level: _confidence(centre) for level, centre in by_level.items()}
     given = [(centre["x_px"], centre["y_px"]) for centre in record.get(GIVEN_ENTRY, [])]
     flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=scale.aspect_yx, given_xy=given)
     evidence = sorted({str(centre["evidence"]) for centre in centres})
@@ -150,7 +153,8 @@ def _measure(
             "film": shown,
             "level": level,
             "label": LABEL_OF_LEVEL[level],
-            **{key: (centre or {}).get(key) for key in ("x_px", "y_px", "score", "evidence")},
+            **{key: (centre or {}).get(key) for key in CENTRE_COLUMNS},
+            "calibration": None if centre is None else UNCALIBRATED if centre["confidence"] is None else CALIBRATED,
             **(row or {}),
             **{key: value for key, value in grey[level].items() if key not in ("level", "rim_px")},
         }
@@ -161,6 +165,11 @@ def _measure(
     film_row |= {"level_evidence": "; ".join(evidence), "flags": len(flags)}
     flag_rows = [{"film": shown, **flag.record()} for flag in flags]
     return measures, Finished(film_row, bodies, discs, flag_rows, problems)
+
+
+def _confidence(centre: Mapping[str, Any]) -> float:
+    """What flags look at: the confidence, where it is not calibrated the score."""
+    return float(centre["score"] if centre["confidence"] is None else centre["confidence"])
 
 
 def _worst(bodies: list[dict[str, Any]], discs: list[dict[str, Any]]) -> dict[str, Any]:
