@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from cmnet_monai import cli_experiments, cli_package, cli_predict
+from cmnet_monai import cli_experiments, cli_package, cli_predict, cli_results
 from cmnet_monai.cli_common import fail as _fail
 from cmnet_monai.cli_common import name_and_value as _name_and_value
 from cmnet_monai.cli_common import quiet as _quiet
@@ -27,6 +27,8 @@ app.command("predict")(cli_predict.predict)
 app.command("package")(cli_package.package)
 app.command("export")(cli_package.export)
 app.command("licences")(cli_package.licences)
+app.command("calibrate")(cli_results.calibrate)
+app.command("compare-measures")(cli_results.compare_measures)
 
 
 def _version(show: bool) -> None:

@@ -28,7 +28,7 @@ def predict(
     anterior: Annotated[str, typer.Option(help="Where the patient's front is: left, right, or auto.")] = "auto",
     centres: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="JSON of centres that you give for some films; they guide the network there."),
+        typer.Option(help="JSON of centres that you give for some films, all or to add, with levels: docs/outputs.md."),
     ] = None,
     all_mm: Annotated[
         bool, typer.Option("--all-mm", help="Millimetres for detector and unspecified spacings too (magnified!).")

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cmnet_monai.vertebrae import SAID_BY_USER, GivenCentres
+
 GIVEN_CENTRES = "given_centres"
-"""Key of an item's given centres, a list of (x, y) in pixels of the film."""
+"""Key of an item's `GivenCentres`, in pixels of the film."""
+ADD = "add"
 
 
 def with_given_centres(items: Sequence[Mapping[str, Any]], file: str | Path) -> list[dict[str, Any]]:
     """Films for inference, each with the centres that a reader gave for it.
 
-    The file is a JSON object: the film's file name, or the stem of its outputs, to a list of centres, each as
-    ``{"x_px": 411.5, "y_px": 302.0}`` (records of ``<name>_centres.json`` will do) or ``[411.5, 302.0]``, pixels of
-    the film, the middle of the top-left pixel being (0, 0).
+    The file is a JSON object: the film's file name, or the stem of its outputs, to a list of all its centres, or to
+    ``{"add": [...]}``, centres that are added to the found ones. A centre is ``{"x_px": 411.5, "y_px": 302.0}``, if
+    wanted with ``"level": "L5"``, or ``[411.5, 302.0]``, pixels of the film, the middle of the top-left pixel being
+    (0, 0). Records of ``<name>_centres.json`` will do; the level of a record that has an ``evidence`` other than "user"
+    was not said by a reader and does not count.
 
     Args:
         items: films, see `film_items`.
@@ -43,22 +47,36 @@ def with_given_centres(items: Sequence[Mapping[str, Any]], file: str | Path) -> 
     return result
 
 
-def _read(file: Path) -> dict[str, list[tuple[float, float]]]:
+def _read(file: Path) -> dict[str, GivenCentres]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file}: not a JSON file ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{file}: a JSON object of film names is wanted, with a list of centres each")
-    return {str(name): [_point(file, name, centre) for centre in centres] for name, centres in content.items()}
+    given = {}
+    for name, entry in content.items():
+        try:
+            given[str(name)] = _centres(entry)
+        except ValueError as error:
+            raise ValueError(f"{file}: {name}: {error}") from error
+    return given
 
 
-def _point(file: Path, name: str, centre: Any) -> tuple[float, float]:
+def _centres(entry: Any) -> GivenCentres:
+    adds = isinstance(entry, dict)
+    centres = entry.get(ADD) if isinstance(entry, dict) else entry
+    if not isinstance(centres, list) or (adds and set(entry) != {ADD}):
+        raise ValueError(f'a list of all centres is wanted, or {{"{ADD}": [...]}}; got {entry!r}')
+    found = [_centre(centre) for centre in centres]
+    return GivenCentres(tuple(xy for xy, _ in found), tuple(level for _, level in found), adds)
+
+
+def _centre(centre: Any) -> tuple[tuple[float, float], str]:
     try:
         x, y = (centre["x_px"], centre["y_px"]) if isinstance(centre, dict) else centre
         point = (float(x), float(y))
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file}: {name}: a centre is an x_px and a y_px, or two numbers; got {centre!r}") from error
-    if not all(math.isfinite(value) for value in point):
-        raise ValueError(f"{file}: {name}: a centre has finite coordinates; got {centre!r}")
-    return point
+        raise ValueError(f"a centre is an x_px and a y_px, or two numbers; got {centre!r}") from error
+    said = isinstance(centre, dict) and centre.get("evidence", SAID_BY_USER) == SAID_BY_USER
+    return point, str(centre.get("level") or "") if said else ""

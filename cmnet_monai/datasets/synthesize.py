@@ -18,7 +18,7 @@ from cmnet_monai.datasets.datalist import DATALIST_NAME, write_datalist
 from cmnet_monai.datasets.splits import SECTIONS, split_patients
 
 if TYPE_CHECKING:
-    from cmnet_monai.synthetic import SyntheticFilm
+    from cmnet_monai.synthetic import BodyTruth, SyntheticFilm
 
 
 class Plan(Protocol):
@@ -174,6 +174,52 @@ def write_film(film: SyntheticFilm, plan: Plan, folder: Path) -> dict[str, Any]:
     with atomic_write(folder / "truth" / f"{plan.name}.json") as temporary:
         Path(temporary).write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     return _datalist_item(plan, truth)
+
+
+def read_synthetic(folder: Path, name: str) -> SyntheticFilm:
+    """A film with its truth as `write_film` left it.
+
+    Seed and bits are not kept: -1 and 16. The valid area is what the reader finds, which a noisy collimator border can
+    escape.
+    """
+    from cmnet_monai.io import read_film, read_label_map
+    from cmnet_monai.synthetic import SyntheticFilm
+
+    film = read_film(folder / "films" / f"{name}.dcm")
+    truth = json.loads((folder / "truth" / f"{name}.json").read_text(encoding="utf-8"))
+    sx, sy = (float(v) for v in film.spacing_xy_mm)
+    return SyntheticFilm(
+        pixels=film.pixels.astype(np.uint16),
+        bits_stored=16,
+        spacing_xy_mm=(sx, sy),
+        label_map=read_label_map(folder / "labels" / f"{name}.png"),
+        bodies=tuple(_body(body) for body in truth["bodies"]),
+        faces=truth["faces"],
+        findings=tuple(truth["findings"]),
+        valid_area=np.asarray(film.valid_area, dtype=bool),
+        seed=-1,
+        kind=truth["kind"],
+        region=truth["region"],
+        look=truth["look"],
+    )
+
+
+def _body(truth: dict[str, Any]) -> BodyTruth:
+    from cmnet_monai.synthetic import BodyTruth
+
+    x, y = truth["centre_xy_px"]
+    plates = truth["plates_xy_px"]
+    return BodyTruth(
+        level=truth["level"],
+        label=truth["label"],
+        centre_xy_px=(x, y),
+        corners_xy_px=np.array(truth["corners_xy_px"]),
+        deformity=truth["deformity"],
+        grade=truth["grade"],
+        findings=tuple(truth["findings"]),
+        slip_mm=truth["slip_mm"],
+        plates_xy_px=None if plates is None else np.array(plates),
+    )
 
 
 def _rounded(points: NDArray[np.float64]) -> list[list[float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,24 @@ from torch import Tensor
 
 from cmnet_monai.conventions import CENTRE_CHANNEL
 from cmnet_monai.transforms import CentrePrompt
-from cmnet_monai.vertebrae import drop_crowded, find_centres
+from cmnet_monai.vertebrae import drop_crowded, find_centres, with_given
 
 LEFT_RIGHT = 2
 """The axis of (B, C, x, y) along which a film is mirrored."""
 
 
 class FilmInferer(SimpleInferer):
-    """Run CM-Net on films (B, 1, x, y), or on films with a centre prompt (B, 2, x, y); one of zeros is none.
+    """Run CM-Net on films (B, 1, x, y), or on films with what a reader gave (B, 3, x, y).
+
+    The second channel holds all centres of a film, the third centres that add to those that the network finds; zeros
+    are none (`cmnet_monai.transforms.GivenCentrePromptd`). A film of which all centres are given is asked once, with
+    them as its prompt. One with centres to add is asked twice: what the first pass finds, and they, each in place of a
+    found one beside it, are the prompt of the second.
 
     Args:
         mirror: average the logits with those of the mirrored film, mirrored back.
         passes: 1, or 2: the centres that the first pass finds become the prompt of the second (design of the method:
-            centres as an input, here found by the network itself). A film whose prompt is given is asked once.
+            centres as an input, here found by the network itself).
         sigma_px: standard deviation of the prompt's Gaussians, in pixels of the grid: that of the training.
         centre_threshold: least probability of a centre that becomes part of the prompt.
     Raises:
@@ -42,16 +47,19 @@ class FilmInferer(SimpleInferer):
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Logits (B, C, x, y)."""
-        logits = self._look(inputs, network, *args, **kwargs)
-        alone = torch.ones(len(inputs), dtype=torch.bool, device=inputs.device)
-        if inputs.shape[1] > 1:
-            alone = inputs[:, 1:].flatten(1).amax(dim=1) <= 0
-        if self.passes == 2 and bool(alone.any()):
-            prompts = [self._prompt_from(film) for film in torch.sigmoid(logits[alone, CENTRE_CHANNEL]).float().cpu()]
-            prompt = torch.stack(prompts).to(device=inputs.device, dtype=inputs.dtype)
-            again = self._look(torch.cat([inputs[alone, :1], prompt], dim=1), network, *args, **kwargs)
-            logits = again if bool(alone.all()) else logits.index_copy(0, alone.nonzero().flatten(), again)
-        return logits
+        logits = self._look(inputs[:, :2], network, *args, **kwargs)
+        guided, added = (_is_lit(inputs[:, channel : channel + 1]) for channel in (1, 2))
+        again = added | ~guided if self.passes == 2 else added
+        if not bool(again.any()):
+            return logits
+        found = torch.sigmoid(logits[again, CENTRE_CHANNEL]).float().cpu()
+        additions: Iterable[Tensor | None] = (
+            inputs[again, 2].float().cpu() if inputs.shape[1] > 2 else [None] * len(found)
+        )
+        prompts = [self._prompt_from(film, clicks) for film, clicks in zip(found, additions)]
+        prompt = torch.stack(prompts).to(device=inputs.device, dtype=inputs.dtype)
+        answer = self._look(torch.cat([inputs[again, :1], prompt], dim=1), network, *args, **kwargs)
+        return answer if bool(again.all()) else logits.index_copy(0, again.nonzero().flatten(), answer)
 
     def _look(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         logits = network(inputs, *args, **kwargs)
@@ -60,6 +68,15 @@ class FilmInferer(SimpleInferer):
             logits = 0.5 * (logits + mirrored.flip(LEFT_RIGHT))
         return logits
 
-    def _prompt_from(self, centre_map: Tensor) -> Tensor:
+    def _prompt_from(self, centre_map: Tensor, clicks: Tensor | None) -> Tensor:
         points, scores = find_centres(np.asarray(centre_map), self.centre_threshold)
+        if clicks is not None:
+            points, scores = with_given(points, scores, find_centres(np.asarray(clicks), smoothing_px=0)[0])
         return self.prompt(drop_crowded(points, scores), centre_map.shape)
+
+
+def _is_lit(channel: Tensor) -> Tensor:
+    """Which films of a batch (B, 0 or 1, x, y) have anything in a channel, (B,)."""
+    if not channel.shape[1]:
+        return torch.zeros(len(channel), dtype=torch.bool, device=channel.device)
+    return channel.flatten(1).amax(dim=1) > 0

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from ignite.engine import Engine, Events
 
 from cmnet_monai._version import __version__
+from cmnet_monai.datasets.given_centres import GIVEN_CENTRES
 from cmnet_monai.engines.evaluator import FilmEvents
 from cmnet_monai.io import OutputError, atomic_write, printable, remove_leftovers
 from cmnet_monai.io.errors import causes, error_text
@@ -33,12 +34,13 @@ DONE, FAILED, PENDING, KEPT = "done", "failed", "pending", "kept from an earlier
 
 
 def pending_films(items: Iterable[Mapping[str, Any]], output_dir: str | Path, run_id: str) -> list[dict[str, Any]]:
-    """The films whose result is missing, or was made with other settings or from another version of the film."""
-    return [
-        dict(item)
-        for item in items
-        if not FilmResult(Path(output_dir), str(item["name"])).is_complete(run_id, item["path"])
-    ]
+    """The films whose result is missing, or was made with other settings or centres or from another film."""
+    return [dict(item) for item in items if not _is_done(item, Path(output_dir), run_id)]
+
+
+def _is_done(item: Mapping[str, Any], folder: Path, run_id: str) -> bool:
+    given = item[GIVEN_CENTRES].records() if GIVEN_CENTRES in item else []
+    return FilmResult(folder, str(item["name"])).is_complete(run_id, item["path"], given)
 
 
 def own_share(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

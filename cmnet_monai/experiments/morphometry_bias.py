@@ -174,11 +174,12 @@ def compare_film(
         comparisons of measures and of grades, and whether the side of the patient's front was found from the label map:
         "right", "wrong" or "unknown".
     """
-    labels = film.label_map if labels is None else labels
+    true_labels, labels = film.label_map, film.label_map if labels is None else labels
     points, valid = true_points(film), film.valid_area
     if turn_deg:
         points = {label: _turned_points(p, labels.shape, turn_deg) for label, p in points.items()}
-        labels, valid = turn_labels(labels, turn_deg), turn_labels(valid.astype(np.uint8), turn_deg) > 0
+        true_labels, labels = turn_labels(true_labels, turn_deg), turn_labels(labels, turn_deg)
+        valid = turn_labels(valid.astype(np.uint8), turn_deg) > 0
     facing = find_anterior(labels)
     side = "unknown" if facing.side == "unknown" else "right" if facing.side == film.faces else "wrong"
     measured = measure_film(labels, film.faces, valid_area=valid)
@@ -192,7 +193,7 @@ def compare_film(
         if b.level in kinds and b.deformity is not None
     ]
     only_kinds = {level: kind for level, (kind, _) in kinds.items()}
-    unreached = unreached_levels(labels, points)
+    unreached = unreached_levels(true_labels, points)
     return compare_measures(name, condition, measured, truth, only_kinds, unreached), grades, side
 
 

@@ -21,6 +21,8 @@ LABEL_SUFFIXES = ("_labels.nii.gz", "_labels.png")
 """How the names of masks and label maps end, behind the name of the film."""
 DERIVED_SUFFIXES = ("_measurements.json", "_overlay.png", "_seg.dcm", "_sr.dcm")
 """The same of what is made from them."""
+GIVEN_ENTRY = "given_centres"
+"""Entry of the JSON with the centres that a reader gave; it is there where any were."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,14 @@ class FilmResult:
         """What may have been made from the result: measurements, picture, DICOM objects."""
         return tuple(self.output_dir / f"{self.name}{suffix}" for suffix in DERIVED_SUFFIXES)
 
-    def is_complete(self, run_id: str, film: str | Path) -> bool:
-        """Whether all files are there, made by the same run settings from the film as it is now."""
+    def is_complete(self, run_id: str, film: str | Path, given: Sequence[Mapping[str, Any]] = ()) -> bool:
+        """Whether all files are there, made by the same run settings from the film as it is now.
+
+        Args:
+            run_id: identity of the run's settings.
+            film: the film's file.
+            given: the centres that a reader gives on it now, as records of the JSON.
+        """
         try:
             record = json.loads(self.centres.read_text(encoding="utf-8"))
             fingerprint = film_fingerprint(film)
@@ -81,7 +89,8 @@ class FilmResult:
         needed = self.files if record.get("has_label_map") else (self.mask_nifti, self.mask_png)
         if not all(file.is_file() for file in needed):
             return False
-        return record.get("run") == run_id and record.get("film_fingerprint") == fingerprint
+        expected = {"run": run_id, "film_fingerprint": fingerprint, GIVEN_ENTRY: list(given)}
+        return all(record.get(entry, []) == value for entry, value in expected.items())
 
     def write(
         self,

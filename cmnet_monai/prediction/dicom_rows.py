@@ -25,7 +25,7 @@ _PLAIN = MappingProxyType(
         "hm_hp_ratio": "hm_hp",
         "grey_mean": "pixel_mean",
         "grey_sd": "pixel_sd",
-        "score": "confidence",
+        "confidence": "confidence",
         "genant_candidate": "genant_grade",
         "deformity_candidate": "deformity",
     }

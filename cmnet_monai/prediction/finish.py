@@ -23,7 +23,7 @@ from cmnet_monai.io import (
     write_dicom_sr,
 )
 from cmnet_monai.io.errors import error_text
-from cmnet_monai.io.results import FilmResult, film_fingerprint
+from cmnet_monai.io.results import GIVEN_ENTRY, FilmResult, film_fingerprint
 from cmnet_monai.prediction.dicom_rows import report_sites
 from cmnet_monai.vertebrae import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
 from cmnet_monai.visualize import save_reading
@@ -31,6 +31,9 @@ from cmnet_monai.visualize import save_reading
 AUTO = "auto"
 RIM_SHARE = 0.2
 """Rim left out of grey-value statistics, as a share of a body's inscribed radius: the cortex."""
+
+CENTRE_COLUMNS = ("x_px", "y_px", "score", "uncertainty", "confidence", "evidence")
+CALIBRATED, UNCALIBRATED = "calibrated", "uncalibrated"
 
 
 @dataclass(frozen=True)
@@ -89,20 +92,21 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
     Raises:
         FilmError: the film cannot be read any more.
     """
+    result = FilmResult(output, name)
+    record = json.loads(result.centres.read_text(encoding="utf-8"))
     identity = {"run": run_id, "wanted": repr(wanted), "film_fingerprint": film_fingerprint(film_file)}
+    identity |= {GIVEN_ENTRY: record.get(GIVEN_ENTRY, [])}
     target = output / f"{name}_measurements.json"
     kept = _kept(target, identity, _expected(output, name, wanted))
     if kept is not None:
         return _with_picture(kept, output, name)
-    result = FilmResult(output, name)
     if not _same_result(target, identity):
         for file in result.derived:  # of another run, or of another version of the film
             file.unlink(missing_ok=True)
     for file in (target, *_expected(output, name, wanted)):
         file.unlink(missing_ok=True)
-    record = json.loads(result.centres.read_text(encoding="utf-8"))
     labels, film = read_label_map(result.labels_png), read_film(film_file)
-    measures, finished = _measure(film, labels, record["centres"], wanted, shown)
+    measures, finished = _measure(film, labels, record, wanted, shown)
     scale = _scale(film, wanted)
     steps: dict[str, tuple[bool, Callable[[], object]]] = {
         "overlay": (
@@ -160,12 +164,15 @@ def _said(error: Exception) -> str:
 
 
 def _measure(
-    film: Film, labels: np.ndarray, centres: list[Mapping[str, Any]], wanted: Wanted, shown: str
+    film: Film, labels: np.ndarray, record: Mapping[str, Any], wanted: Wanted, shown: str
 ) -> tuple[FilmMorphometry | None, Finished]:
     scale = _scale(film, wanted)
+    centres = record["centres"]
     by_level = {str(centre["level"]): centre for centre in centres}
-    scores = {level: float(centre["score"]) for level, centre in by_level.items()}
-    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=scale.aspect_yx, notes=film.notes)
+    scores = {level: _confidence(centre) for level, centre in by_level.items()}
+    given = [(centre["x_px"], centre["y_px"]) for centre in record.get(GIVEN_ENTRY, [])]
+    aspect, notes = scale.aspect_yx, film.notes
+    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=aspect, notes=notes, given_xy=given)
     evidence = sorted({str(centre["evidence"]) for centre in centres})
     head = {"film": shown, "bodies": len(set(np.unique(labels)) - {0, S1_LABEL})}
     measures, problems = None, []
@@ -184,7 +191,8 @@ def _measure(
             "film": shown,
             "level": level,
             "label": LABEL_OF_LEVEL[level],
-            **{key: (centre or {}).get(key) for key in ("x_px", "y_px", "score", "evidence")},
+            **{key: (centre or {}).get(key) for key in CENTRE_COLUMNS},
+            "calibration": None if centre is None else UNCALIBRATED if centre["confidence"] is None else CALIBRATED,
             **(row or {}),
             **{key: value for key, value in grey[level].items() if key not in ("level", "rim_px")},
         }
@@ -195,6 +203,11 @@ def _measure(
     film_row |= {"level_evidence": "; ".join(evidence), "flags": len(flags)}
     flag_rows = [{"film": shown, **flag.record()} for flag in flags]
     return measures, Finished(film_row, bodies, discs, flag_rows, problems)
+
+
+def _confidence(centre: Mapping[str, Any]) -> float:
+    """What flags look at: the confidence, where it is not calibrated the score."""
+    return float(centre["score"] if centre["confidence"] is None else centre["confidence"])
 
 
 def _worst(bodies: list[dict[str, Any]], discs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Centres that a reader gave on a film, as the network's second input channel."""
+"""Centres that a reader gave on a film, as further input channels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from monai.transforms import MapTransform
 
 from cmnet_monai.transforms.post_vertebrae import grid_to_film
 from cmnet_monai.transforms.prompts import CentrePrompt
+from cmnet_monai.vertebrae import GivenCentres
+
+NOTHING_GIVEN = GivenCentres((), ())
 
 
 class GivenCentrePromptd(MapTransform):
-    """Append a prompt channel with the centres that an item carries; zeros where it carries none.
+    """Append two channels to a film, with what a reader gave on it: all its centres, and centres that add to the found.
+
+    Each channel is zero where an item carries no such centres. `cmnet_monai.engines.FilmInferer` takes such a film.
 
     Args:
         keys: the film on the network's grid, (1, x, y), one key; its metadata lead back to the film's own pixels.
-        points_key: the centres, (N, 2), (x, y) in pixels of the film; need not be there.
+        points_key: the item's `GivenCentres`, in pixels of the film; need not be there. They leave as an array that
+            collates (`GivenCentres.rows`).
         sigma_px: standard deviation of the Gaussians in pixels of the grid: that of the training.
         allow_missing_keys: do not raise where a key is missing.
     """
@@ -39,20 +45,20 @@ class GivenCentrePromptd(MapTransform):
         self.prompt = CentrePrompt(sigma_px)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Make (1, x, y) a (2, x, y); the record of what was done to the film stays, the centres go."""
+        """Make (1, x, y) a (3, x, y); the record of what was done to the film stays."""
         result = dict(data)
         for key in self.key_iterator(result):
             image = result[key]
-            film_xy = np.asarray(result.get(self.points_key, ()), dtype=np.float64).reshape(-1, 2)
-            homogeneous = np.concatenate([film_xy, np.ones((len(film_xy), 1))], axis=1)
-            grid_xy = (homogeneous @ np.linalg.inv(grid_to_film(image)).T)[:, :2]
-            prompt = torch.as_tensor(self.prompt(grid_xy, tuple(image.shape[1:])))
+            given: GivenCentres = result.get(self.points_key, NOTHING_GIVEN)
+            points = np.array(given.moved(np.linalg.inv(grid_to_film(image))).xy_px).reshape(-1, 2)
+            shape = tuple(image.shape[1:])
+            prompts = [self.prompt(points if given.adds == adds else None, shape) for adds in (False, True)]
             plain = image.as_tensor() if isinstance(image, MetaTensor) else torch.as_tensor(image)
-            both = torch.cat([plain, prompt.to(plain)])
+            every = torch.cat([plain, *(prompt.to(plain) for prompt in prompts)])
             if isinstance(image, MetaTensor):
-                both = MetaTensor(both, meta=image.meta, applied_operations=image.applied_operations)
-            result[key] = both
-            result.pop(self.points_key, None)  # lists of different lengths do not collate
+                every = MetaTensor(every, meta=image.meta, applied_operations=image.applied_operations)
+            result[key] = every
+            result[self.points_key] = torch.from_numpy(given.rows())
         return result
 
 

@@ -13,7 +13,8 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
 from cmnet_monai.conventions import META_PROVENANCE, META_SPACING
-from cmnet_monai.io.results import FilmResult
+from cmnet_monai.io.results import GIVEN_ENTRY, FilmResult
+from cmnet_monai.vertebrae import GivenCentres
 
 
 class SaveFilmResultd(MapTransform):
@@ -30,6 +31,7 @@ class SaveFilmResultd(MapTransform):
         image_key: the film; its metadata say what its spacing is.
         anonymous: leave the film's name out of the JSON; the run's manifest alone tells which film it was.
         labels_key: key of the label map in VerSe codes, (1, x, y), on the same grid; None leaves it out.
+        given_key: what a reader gave on the film (`GivenCentres.rows`); need not be there.
         allow_missing_keys: do not raise where a key is missing.
     """
 
@@ -42,9 +44,11 @@ class SaveFilmResultd(MapTransform):
         image_key: str = "image",
         anonymous: bool = False,
         labels_key: str | None = None,
+        given_key: str = "given_centres",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.given_key = given_key
         self.output_dir = Path(output_dir)
         self.run_id = run_id
         self.centres_key = centres_key
@@ -60,6 +64,8 @@ class SaveFilmResultd(MapTransform):
             image = data.get(self.image_key)
             spacing = _spacing(image.meta if isinstance(image, MetaTensor) else {})
             labels = None if self.labels_key is None else convert_to_numpy(data[self.labels_key])[0].astype(np.uint8)
+            given = data.get(self.given_key)
+            records = [] if given is None else GivenCentres.from_rows(convert_to_numpy(given)).records()
             affine = np.asarray(mask.affine, dtype=np.float64) if isinstance(mask, MetaTensor) else np.eye(3)
             result.write(
                 film=data["path"],
@@ -71,6 +77,7 @@ class SaveFilmResultd(MapTransform):
                 labels_xy=labels,
                 fingerprint=data.get("fingerprint"),
                 spacing_known=spacing[META_SPACING] is not None,
+                **({GIVEN_ENTRY: records} if records else {}),
                 **spacing,
             )
         return dict(data)

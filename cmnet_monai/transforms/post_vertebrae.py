@@ -14,7 +14,7 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 from scipy import ndimage
 
 from cmnet_monai.conventions import LUMBAR, S1_CHANNEL, S1_LABEL, VERTEBRA_CHANNEL
-from cmnet_monai.vertebrae import VertebraReading, read_maps
+from cmnet_monai.vertebrae import Calibration, GivenCentres, NamedBody, VertebraReading, heed_levels, read_maps
 
 
 class SelectVertebrae(Transform):
@@ -39,14 +39,19 @@ class SelectVertebrae(Transform):
         self.threshold = threshold
         self.centre_threshold = centre_threshold
 
-    def __call__(self, maps: NdarrayOrTensor) -> tuple[NdarrayOrTensor, VertebraReading]:
+    def __call__(
+        self, maps: NdarrayOrTensor, given: GivenCentres | None = None
+    ) -> tuple[NdarrayOrTensor, VertebraReading]:
         """Select from maps (C, x, y), 0..1.
 
+        Args:
+            maps: the network's probabilities.
+            given: what a reader gave, in pixels of the maps.
         Returns:
             The vertebra map of the chosen levels, (1, x, y), of the input's type, and what was read.
         """
-        array = convert_to_numpy(maps)
-        reading = read_maps(array, self.threshold, self.centre_threshold)
+        array = heed_levels(convert_to_numpy(maps), given, self.threshold)
+        reading = read_maps(array, self.threshold, self.centre_threshold, given=given)
         dropped = (array[VERTEBRA_CHANNEL] >= self.threshold) & (reading.label_map == 0)
         chosen = [b.label for b in reading.bodies if self.levels is None or b.level in self.levels]
         kept = np.isin(nearest_label(reading.label_map), chosen) & ~dropped
@@ -89,14 +94,17 @@ class SelectVertebraed(MapTransform):
     Args:
         keys: keys of probability maps, (C, x, y).
         image_key: the film as it entered the network; its metadata leads from the network's grid to the film's.
-        centres_key: where the records of the centres go: ``level``, ``label``, ``x_px``, ``y_px``, ``score``,
-            ``evidence``, from top to bottom.
+        centres_key: where the records of the centres go, from top to bottom: ``level``, ``label``, ``x_px``,
+            ``y_px``, ``score``, ``uncertainty``, ``confidence`` (None where it is not calibrated: a reader's centres
+            are none that it was made with), ``evidence``.
         points_key: where the same centres go as points (N, 2), (x, y) in pixels of the film; None leaves them out.
         level_keys: where the two maps go that `LabelMapd` makes the film's label map of; None leaves them out.
         levels: see `SelectVertebrae`.
         threshold: see `SelectVertebrae`.
         centre_threshold: see `SelectVertebrae`.
         allow_missing_keys: do not raise where a key is missing.
+        given_key: what a reader gave on the film (`GivenCentres.rows`, pixels of the film); need not be there.
+        calibration: constants of a `cmnet_monai.vertebrae.Calibration`; without them no body has a ``confidence``.
     """
 
     backend = SelectVertebrae.backend
@@ -112,9 +120,13 @@ class SelectVertebraed(MapTransform):
         threshold: float = 0.5,
         centre_threshold: float = 0.3,
         allow_missing_keys: bool = False,
+        given_key: str = "given_centres",
+        calibration: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.calibration = Calibration.from_record(calibration) if calibration else None
         self.image_key = image_key
+        self.given_key = given_key
         self.centres_key = centres_key
         self.points_key = points_key
         self.level_keys = None if level_keys is None else (level_keys[0], level_keys[1])
@@ -124,19 +136,24 @@ class SelectVertebraed(MapTransform):
         """Select in every key; the centres and level maps are those of the last one."""
         result = dict(data)
         for key in self.key_iterator(result):
-            maps = result[key]
-            result[key], reading = self.select(maps)
+            maps, to_film = result[key], grid_to_film(result.get(self.image_key))
+            given = None
+            if self.given_key in result:
+                given = GivenCentres.from_rows(convert_to_numpy(result[self.given_key])).moved(np.linalg.inv(to_film))
+            result[key], reading = self.select(maps, given)
             if self.level_keys is not None:
-                made = level_maps(convert_to_numpy(maps), reading, self.select.threshold)
+                heeded = heed_levels(convert_to_numpy(maps), given, self.select.threshold)
+                made = level_maps(heeded, reading, self.select.threshold)
                 for name, values in zip(self.level_keys, made):
                     result[name] = convert_to_dst_type(values, maps, dtype=torch.float32)[0]
-            to_film = grid_to_film(result.get(self.image_key))
             result[self.centres_key] = [
                 {
                     "level": body.level,
                     "label": body.label,
                     **dict(zip(("x_px", "y_px"), _apply(to_film, body.centre_xy_px))),
                     "score": round(body.score, 4),
+                    "uncertainty": round(body.uncertainty, 4),
+                    "confidence": self._confidence(body, given),
                     "evidence": body.evidence,
                 }
                 for body in reading.bodies
@@ -146,6 +163,11 @@ class SelectVertebraed(MapTransform):
                 points = [(record["x_px"], record["y_px"]) for record in result[self.centres_key]]
                 result[self.points_key] = torch.tensor(points, dtype=torch.float32).reshape(-1, 2)
         return result
+
+    def _confidence(self, body: NamedBody, given: GivenCentres | None) -> float | None:
+        if self.calibration is None or (given is not None and given.xy_px):
+            return None
+        return round(float(self.calibration(round(body.score, 4), round(body.uncertainty, 4))), 4)
 
 
 def grid_to_film(image: Any) -> np.ndarray:

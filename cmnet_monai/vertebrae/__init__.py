@@ -2,10 +2,12 @@
 
 from cmnet_monai.vertebrae.bright_objects import bright_object_scores
 from cmnet_monai.vertebrae.centres import CentrePeaks, find_centres
+from cmnet_monai.vertebrae.confidence import Calibration, fit_calibration, uncertainties
 from cmnet_monai.vertebrae.corners import BodyPoints, find_body_points, fit_body_points
-from cmnet_monai.vertebrae.crowding import drop_crowded, merge_crowded
+from cmnet_monai.vertebrae.crowding import drop_crowded, merge_crowded, with_given
 from cmnet_monai.vertebrae.facing import Facing, find_anterior
 from cmnet_monai.vertebrae.flags import FLAG_CODES, Flag, find_flags
+from cmnet_monai.vertebrae.given import SAID_BY_USER, GivenCentres, heed_levels
 from cmnet_monai.vertebrae.grades import Deformity, classify_deformity, genant_grade, meyerding_grade
 from cmnet_monai.vertebrae.levels import NamedBody, name_levels
 from cmnet_monai.vertebrae.measures import BodyMorphometry, DiscMorphometry, FilmMorphometry, Length
@@ -18,8 +20,10 @@ from cmnet_monai.vertebrae.scale import FilmScale
 
 __all__ = [
     "FLAG_CODES",
+    "SAID_BY_USER",
     "BodyMorphometry",
     "BodyPoints",
+    "Calibration",
     "CentrePeaks",
     "Deformity",
     "DiscMorphometry",
@@ -27,6 +31,7 @@ __all__ = [
     "FilmMorphometry",
     "FilmScale",
     "Flag",
+    "GivenCentres",
     "Length",
     "NamedBody",
     "RegionStatistics",
@@ -39,7 +44,9 @@ __all__ = [
     "find_centres",
     "find_flags",
     "fit_body_points",
+    "fit_calibration",
     "genant_grade",
+    "heed_levels",
     "measure_film",
     "measure_points",
     "merge_crowded",
@@ -50,4 +57,6 @@ __all__ = [
     "read_maps",
     "region_outline",
     "region_statistics",
+    "uncertainties",
+    "with_given",
 ]

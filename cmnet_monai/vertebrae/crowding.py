@@ -33,13 +33,25 @@ def closest_pair(centres_xy: Array, least: float = LEAST_STEP) -> tuple[int, int
     return int(order[closest]), int(order[closest + 1])
 
 
+def uncrowded(centres_xy: Array, scores: Array, least: float = LEAST_STEP) -> NDArray[np.intp]:
+    """Indices of the centres that stay when the weaker of two that are too close is left out, again and again."""
+    points, weights = np.asarray(centres_xy, dtype=np.float64).reshape(-1, 2), np.asarray(scores, dtype=np.float64)
+    kept = np.arange(len(points))
+    while (pair := closest_pair(points[kept], least)) is not None:
+        weaker = min(pair, key=lambda index: weights[kept[index]])
+        kept = np.delete(kept, weaker)
+    return kept
+
+
 def drop_crowded(centres_xy: Array, scores: Array, least: float = LEAST_STEP) -> Array:
     """Centres without the weaker of two that are too close, again and again; (M, 2) in the order given."""
-    points, weights = np.asarray(centres_xy, dtype=np.float64).reshape(-1, 2), np.asarray(scores, dtype=np.float64)
-    while (pair := closest_pair(points, least)) is not None:
-        weaker = min(pair, key=lambda index: weights[index])
-        points, weights = np.delete(points, weaker, axis=0), np.delete(weights, weaker)
-    return points
+    return np.asarray(centres_xy, dtype=np.float64).reshape(-1, 2)[uncrowded(centres_xy, scores, least)]
+
+
+def with_given(centres_xy: Array, scores: Array, given_xy: Array) -> tuple[Array, Array]:
+    """Centres behind given ones, whose score is infinite: where two are too close, the given one stays."""
+    every = np.concatenate([np.asarray(given_xy, dtype=np.float64).reshape(-1, 2), centres_xy])
+    return every, np.concatenate([np.full(len(every) - len(scores), np.inf), scores])
 
 
 def merge_crowded(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LEVEL_OF_LABEL, LUMBAR, LUMBAR_LABELS, S1_LABEL
 from cmnet_monai.vertebrae.bright_objects import bright_object_scores
 from cmnet_monai.vertebrae.chain import chain_centres, chain_labels, cut_labels, levels_between
+from cmnet_monai.vertebrae.given import region_at
 
 Array = NDArray[np.floating]
 Labels = NDArray[np.integer]
@@ -24,6 +25,7 @@ LOW_CONFIDENCE = "low_confidence"
 IMPLANT_OR_CEMENT = "implant_or_cement_suspected"
 NOT_LATERAL_LUMBAR = "not_a_lateral_lumbar_film"
 DOUBTFUL_HEADER = "doubtful_header"
+GIVEN_CENTRE_MISSED = "given_centre_missed"
 FLAG_CODES = (
     CUT_OFF,
     FEWER_THAN_FIVE,
@@ -33,8 +35,11 @@ FLAG_CODES = (
     IMPLANT_OR_CEMENT,
     NOT_LATERAL_LUMBAR,
     DOUBTFUL_HEADER,
+    GIVEN_CENTRE_MISSED,
 )
 
+_NEAR = 0.02
+"""A body as near as this share of the film's height is at a given centre."""
 _LEAST_BODIES = 3
 _UNEVEN_STEPS = 1.9
 _UNEVEN_AREAS = 4.0
@@ -70,6 +75,7 @@ def find_flags(
     bright_limit: float = 1.0,
     aspect_yx: float = 1.0,
     notes: Iterable[str] = (),
+    given_xy: Sequence[tuple[float, float]] = (),
 ) -> tuple[Flag, ...]:
     """Flags of a film, those of the film first, then by body from head to feet.
 
@@ -82,6 +88,7 @@ def find_flags(
         bright_limit: a body with a higher score of `bright_object_scores` is flagged.
         aspect_yx: height of a pixel divided by its width.
         notes: what the reader found doubtful in the film's header, in sentences.
+        given_xy: centres that a reader gave, (x, y) px; one without a body is flagged.
     Raises:
         ValueError: film, label map and valid area differ in shape.
     """
@@ -92,6 +99,11 @@ def find_flags(
     bodies = [label for label in labels if label != S1_LABEL]
     found = [Flag(DOUBTFUL_HEADER, None, note) for note in notes]
     found += [*_film_flags(label_map, bodies, aspect_yx), *_count_flags(labels), *_gap_flags(labels)]
+    found += [
+        Flag(GIVEN_CENTRE_MISSED, None, f"Nothing was found at the centre given at x {x:.0f}, y {y:.0f}.")
+        for x, y in given_xy
+        if not region_at(label_map, (x, y), _NEAR * label_map.shape[1])
+    ]
     cut = set(cut_labels(label_map, valid_area))
     bright = {} if pixels is None else bright_object_scores(pixels, label_map, valid_area)
     for label in bodies:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR, THORACIC
+from cmnet_monai.vertebrae.given import SAID_BY_USER
 
 Array = NDArray[np.floating]
 
@@ -26,13 +28,23 @@ _SURE = 0.95
 
 @dataclass(frozen=True)
 class NamedBody:
-    """A body with its level: `region` is its number in the parted map, `centre_xy_px` in pixels of that map."""
+    """A body with its level.
+
+    Args:
+        region: its number in the parted map.
+        level: its name.
+        centre_xy_px: (x, y) in pixels of that map.
+        score: 0 to 1, not calibrated.
+        evidence: what the level rests on.
+        uncertainty: see `cmnet_monai.vertebrae.uncertainties`; NaN where nobody looked.
+    """
 
     region: int
     level: str
     centre_xy_px: tuple[float, float]
     score: float
     evidence: str
+    uncertainty: float = math.nan
 
     @property
     def label(self) -> int:
@@ -46,6 +58,7 @@ def name_levels(
     s1_xy: Array | None = None,
     gap: float = 1.55,
     lumbar: Sequence[float] | Array | None = None,
+    said: Mapping[int, str] | None = None,
 ) -> list[NamedBody]:
     """Name bodies from below: the first one above S1 is L5.
 
@@ -58,12 +71,16 @@ def name_levels(
     was not. So one body that surely belongs on the other side of T12/L1 or L5/S1 outvotes S1, and doubtful ones do not.
     A lowest body that comes out as S1 is left out.
 
+    Where a reader says which level some bodies are, nothing else is weighed: the others are counted from the nearest of
+    these below them, those below all of these from the lowest. What would be counted past the next of them is left out.
+
     Args:
         centres_xy: body centres, (N, 2), pixels, in the order of the regions 1..N.
         scores: a score for each body, (N,).
         s1_xy: centre of S1, (2,), same pixels, or None if it was not found.
         gap: ratio of a step to the expected step from which on a level is taken to be missing.
         lumbar: probability that a body is one of L1-L5, (N,), or None if nothing says so.
+        said: level of each body that a reader named, by its index in ``centres_xy``.
     Returns:
         Named bodies from top to bottom.
     """
@@ -75,7 +92,10 @@ def name_levels(
     climbs = (_levels_passed(step, _expected(steps, rank), gap) for rank, step in enumerate(steps))
     levels = list(itertools.accumulate(climbs, initial=_first_level(centres, order, steps, s1_xy, gap)))
     evidence = FROM_LOWEST if s1_xy is None else FROM_S1
-    if lumbar is not None and order:
+    anchors = {rank: UPWARDS.index(said[i]) for rank, i in enumerate(order) if i in said} if said else {}
+    if anchors:
+        levels, evidence = _counted_from(levels, anchors), SAID_BY_USER
+    elif lumbar is not None and order:
         trust = _LOWEST_TRUST if s1_xy is None else _S1_TRUST
         shift = _likeliest_shift(levels, np.asarray(lumbar, dtype=np.float64)[order], trust)
         levels = [level + shift for level in levels]
@@ -86,6 +106,18 @@ def name_levels(
             x, y = (float(v) for v in centres[i])
             named.append(NamedBody(i + 1, UPWARDS[level], (x, y), float(scores[i]), evidence))
     return named[::-1]
+
+
+def _counted_from(levels: list[int], anchors: Mapping[int, int]) -> list[int]:
+    """Levels moved so that those at the anchors' ranks are the anchors'; -1 where that runs into the next anchor."""
+    ranks = sorted(anchors)
+    result = []
+    for rank, level in enumerate(levels):
+        start = max((r for r in ranks if r <= rank), default=ranks[0])
+        counted = level - levels[start] + anchors[start]
+        limit = min((anchors[r] for r in ranks if r > rank), default=len(UPWARDS))
+        result.append(counted if counted < limit else -1)
+    return result
 
 
 def _likeliest_shift(levels: list[int], lumbar: Array, trust: float) -> int:

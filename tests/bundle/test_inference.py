@@ -232,11 +232,13 @@ def test_anonymous_names_show_nothing_of_the_films_name(
     assert not any("Jane" in file.name or b"Jane" in file.read_bytes() for file in files)
 
 
+@pytest.mark.parametrize("adds", [False, True])
 def test_centres_that_a_reader_gives_guide_the_network_on_their_film_alone(
-    infer: Callable[..., dict], mixed_folder: Path, tmp_path: Path
+    infer: Callable[..., dict], mixed_folder: Path, tmp_path: Path, adds: bool
 ) -> None:
     given = tmp_path / "centres.json"
-    given.write_text(json.dumps({"wide.dcm": [{"x_px": 60.0, "y_px": 90.0}, [140.0, 310.0]]}), encoding="utf-8")
+    points = [{"x_px": 60.0, "y_px": 90.0}, [140.0, 310.0]]
+    given.write_text(json.dumps({"wide.dcm": {"add": points} if adds else points}), encoding="utf-8")
     torch.save(PromptIsVertebra().state_dict(), tmp_path / "prompt.pt")
     settings = {"ckpt_path": str(tmp_path / "prompt.pt"), "spatial_size": [64, 128], "batch_size": 3}
     manifest = infer(
@@ -244,10 +246,36 @@ def test_centres_that_a_reader_gives_guide_the_network_on_their_film_alone(
     )
     assert len(manifest["settings"]["given_centres"]) == 64
     assert read_json(tmp_path / "out" / "picture_centres.json")["centres"] == []
-    centres = read_json(tmp_path / "out" / "wide_centres.json")["centres"]
+    record = read_json(tmp_path / "out" / "wide_centres.json")
+    centres = record["centres"]
+    assert [(one["x_px"], one["y_px"], one["level"], one["adds"]) for one in record["given_centres"]] == [
+        (60.0, 90.0, None, adds),
+        (140.0, 310.0, None, adds),
+    ]
     # The grid has a third of the film's pixels; a body's centre is the middle of whole pixels of the grid.
     found = [(centre["x_px"], centre["y_px"]) for centre in centres]
     np.testing.assert_allclose(found, [(60.0, 90.0), (140.0, 310.0)], atol=0.75 * 403 / 128)
+
+
+def test_new_centres_of_a_film_leave_the_results_of_the_others(
+    infer: Callable[..., dict], mixed_folder: Path, tmp_path: Path
+) -> None:
+    torch.save(PromptIsVertebra().state_dict(), tmp_path / "prompt.pt")
+    given = tmp_path / "centres.json"
+
+    def run(centres: dict) -> dict[str, str]:
+        given.write_text(json.dumps(centres), encoding="utf-8")
+        settings = {"ckpt_path": str(tmp_path / "prompt.pt"), "spatial_size": [64, 128], "given_centres": str(given)}
+        films = infer(mixed_folder / "a", tmp_path / "out", network_def=PromptIsVertebra(), **settings)["films"]
+        return {name: film["status"] for name, film in films.items()}
+
+    kept, point = "kept from an earlier run", {"x_px": 60.0, "y_px": 90.0, "level": "L2"}
+    assert run({}) == {"IM0001": "done", "wide": "done"}
+    assert run({"wide.dcm": [point]}) == {"IM0001": kept, "wide": "done"}
+    assert run({"wide.dcm": [point]}) == {"IM0001": kept, "wide": kept}
+    (centre,) = read_json(tmp_path / "out" / "wide_centres.json")["centres"]
+    assert (centre["level"], centre["evidence"]) == ("L2", "user")
+    assert run({"wide.dcm": {"add": [point]}}) == {"IM0001": kept, "wide": "done"}
 
 
 def test_word_false_is_false(infer: Callable[..., dict], mixed_folder: Path, box_weights: Path, tmp_path: Path) -> None:

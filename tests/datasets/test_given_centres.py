@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cmnet_monai.datasets import with_given_centres
+from cmnet_monai.vertebrae import GivenCentres
 
 ITEMS = [
     {"path": "/a/one.dcm", "name": "one"},
@@ -24,10 +25,22 @@ def written(tmp_path: Path, content: Any) -> Path:
 def test_films_are_known_by_their_file_or_by_their_outputs(tmp_path: Path) -> None:
     record = {"level": "L3", "label": 22, "x_px": 411.5, "y_px": 302, "score": 0.9}
     given = with_given_centres(ITEMS, written(tmp_path, {"one.dcm": [record, [5, 6.25]], "two-2c": []}))
-    assert given[0]["given_centres"] == [(411.5, 302.0), (5.0, 6.25)]
-    assert "given_centres" not in given[1] and given[2]["given_centres"] == []
+    assert given[0]["given_centres"] == GivenCentres(((411.5, 302.0), (5.0, 6.25)), ("L3", ""))
+    assert "given_centres" not in given[1] and given[2]["given_centres"] == GivenCentres((), ())
     assert [{k: v for k, v in item.items() if k != "given_centres"} for item in given] == ITEMS
     assert "given_centres" not in ITEMS[0]
+
+
+def test_level_counts_where_a_reader_said_it(tmp_path: Path) -> None:
+    found = {"level": "L2", "label": 21, "x_px": 1, "y_px": 2, "score": 0.9, "evidence": "counted from S1"}
+    said = {**found, "level": "L3", "y_px": 9, "evidence": "user"}
+    given = with_given_centres(ITEMS[:1], written(tmp_path, {"one": [found, said, {"x_px": 3, "y_px": 30}]}))
+    assert given[0]["given_centres"] == GivenCentres(((1, 2), (1, 9), (3, 30)), ("", "L3", ""))
+
+
+def test_centres_that_are_added_are_told_from_all_there_are(tmp_path: Path) -> None:
+    given = with_given_centres(ITEMS[:1], written(tmp_path, {"one": {"add": [{"x_px": 3, "y_px": 4, "level": "T12"}]}}))
+    assert given[0]["given_centres"] == GivenCentres(((3.0, 4.0),), ("T12",), adds=True)
 
 
 def test_no_file_gives_no_centres() -> None:
@@ -45,6 +58,9 @@ def test_no_file_gives_no_centres() -> None:
         ({"one.dcm": [[1, 2, 3]]}, "or two numbers"),
         ({"one.dcm": [[1, "a"]]}, "or two numbers"),
         ('{"one.dcm": [[1, NaN]]}', "finite"),
+        ({"one.dcm": {"drop": []}}, r"one\.dcm: a list of all centres is wanted, or .*drop"),
+        ({"one.dcm": "L5"}, "a list of all centres is wanted"),
+        ({"one.dcm": [{"x_px": 1, "y_px": 2, "level": "S1"}]}, "T1-T12 and L1-L5; got 'S1'"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, content: Any, message: str) -> None:

@@ -141,3 +141,17 @@ def test_films_with_a_given_prompt_are_asked_once_and_the_others_twice() -> None
     assert [float(value) for value in logits[:, 1, 0, 0]] == [2.0, 1.0, 2.0]
     expected = CentreHeatmap(SIGMA)(torch.tensor([(44.0, 70.0)]), SIZE)
     torch.testing.assert_close(network.asked[1][1, 1:], expected, atol=2e-3, rtol=0)
+
+
+def test_centres_to_add_join_those_of_the_first_pass_and_replace_the_one_beside_them() -> None:
+    # Bodies 25 px apart; the third is missed, and the second's centre lies 7 px too high.
+    network = ShowsItsFilm()
+    film = film_of((20, 12), (24, 30), (40, 87))
+    clicks = film_of((26, 37), (33, 62))
+    added = torch.cat([film, torch.zeros_like(film), clicks], dim=1)
+    alone = torch.cat([film, torch.zeros(1, 2, *SIZE)], dim=1)
+    logits = FilmInferer(passes=1, sigma_px=SIGMA)(torch.cat([alone, added]), network)
+    assert [tuple(asked.shape[:2]) for asked in network.asked] == [(2, 2), (1, 2)]
+    assert [float(value) for value in logits[:, 1, 0, 0]] == [1.0, 2.0]
+    expected = CentreHeatmap(SIGMA)(torch.tensor([(20.0, 12.0), (26.0, 37.0), (33.0, 62.0), (40.0, 87.0)]), SIZE)
+    torch.testing.assert_close(network.asked[1][0, 1:], expected, atol=5e-3, rtol=0)

@@ -36,6 +36,15 @@ def test_missed_level_is_named() -> None:
     assert flags[1].text == "L3 was not found between L2 and L4."
 
 
+def test_given_centre_without_a_body_is_flagged() -> None:
+    label_map = column()
+    (x, y), *_ = np.argwhere(label_map == LABEL_OF_LEVEL["L2"])
+    # A fiftieth of 470 rows is 9.4 px.
+    assert codes(label_map, given_xy=[(x + 10, y + 10), (x - 9, y + 20)]) == []
+    (flag,) = find_flags(label_map, given_xy=[(x - 10, y + 20)])
+    assert flag.code == "given_centre_missed" and flag.text.endswith(f"at x {x - 10}, y {y + 20}.")
+
+
 def test_missed_l5_is_a_gap_before_s1() -> None:
     assert ("missed_level", "L5") in codes(column(("L1", "L2", "L3", "L4", "S1")))
 

@@ -98,3 +98,34 @@ def test_film_without_t12_and_l5_is_named_from_s1() -> None:
 def test_equal_likelihoods_keep_the_count() -> None:
     names, evidence = weighed([0.5] * 7, None)
     assert names[-1] == "L5" and evidence == "lowest body taken for L5"
+
+
+def said(names: dict[int, str], s1: np.ndarray | None = S1, centres: np.ndarray = COLUMN) -> tuple[list[str], set[str]]:
+    bodies = name_levels(centres, np.ones(len(centres)), s1, lumbar=[1.0] * len(centres), said=names)
+    return [body.level for body in bodies], {body.evidence for body in bodies}
+
+
+def test_level_that_a_reader_says_shifts_all_names_and_outvotes_everything() -> None:
+    assert said({6: "L4"}) == (["T10", "T11", "T12", "L1", "L2", "L3", "L4"], {"user"})
+    assert said({0: "T11"}) == (["T11", "T12", "L1", "L2", "L3", "L4", "L5"], {"user"})
+    assert said({3: "L1"}, None)[0] == ["T10", "T11", "T12", "L1", "L2", "L3", "L4"]
+
+
+def test_bodies_below_l5_are_left_out() -> None:
+    assert said({5: "L5"}, None)[0] == ["T12", "L1", "L2", "L3", "L4", "L5"]
+
+
+def test_two_levels_that_a_reader_says_split_the_count_between_them() -> None:
+    # From L5 up T12 would be the body of rank 5; it is said to be that of rank 6, so one of the bodies between is none.
+    names, _ = said({6: "L5", 0: "T12"})
+    assert names == ["T12", "L1", "L2", "L3", "L4", "L5"]
+    # And said to be higher, a level is missing below it.
+    assert said({6: "L5", 0: "T9"})[0] == ["T9", "T12", "L1", "L2", "L3", "L4", "L5"]
+
+
+def test_missed_body_stays_a_gap_above_a_level_that_a_reader_says() -> None:
+    assert said({5: "L4"}, None, np.delete(COLUMN, 3, axis=0))[0] == ["T10", "T11", "T12", "L2", "L3", "L4"]
+
+
+def test_saying_nothing_is_as_ever() -> None:
+    assert said({}) == (["T11", "T12", "L1", "L2", "L3", "L4", "L5"], {"counted from S1"})
