@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cmnet_monai.io.code_stream import has_end, size_of
+from cmnet_monai.io.code_stream import has_end, has_sound_jpeg_header, size_of
 from cmnet_monai.io.errors import FilmError, warn_of_film
 from cmnet_monai.io.polarity import stored_range
 
@@ -23,8 +23,9 @@ _EXTENDED = "1.2.840.10008.1.2.4.51"
 _RLE = "1.2.840.10008.1.2.5"
 _LOSSY = frozenset({"1.2.840.10008.1.2.4.50", _EXTENDED, "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91"})
 _LOSSY_HTJ2K = "1.2.840.10008.1.2.4.203"
-_PREFERRED = ("pyjpegls", "pylibjpeg", "gdcm", "pydicom", "pillow")
-"""Decoding plugins in the order they are tried: the most exact first, Pillow (8 bits at heart) last."""
+_JPEG = ("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.70")
+_PREFERRED = ("pyjpegls", "pylibjpeg", "pydicom", "pillow", "gdcm")
+"""Decoding plugins in the order they are tried; GDCM only where there is no other: damage can make it end the run."""
 
 _PACKAGES = (
     (("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.7"), "python-gdcm"),
@@ -120,6 +121,8 @@ def _decode_with_any_plugin(dataset: Dataset, syntax: UID, path: Path) -> tuple[
     plugins = sorted(decoder.available_plugins, key=lambda p: _PREFERRED.index(p) if p in _PREFERRED else 99)
     if syntax == _EXTENDED and int(dataset.BitsStored) != 8 and "gdcm" in plugins:
         return _decode_extended(dataset, path), str(dataset.PhotometricInterpretation)
+    if len(plugins) > 1 and plugins[-1] == "gdcm":
+        plugins.pop()
     for plugin in plugins[:-1]:
         try:
             return _attempt(decoder, dataset, plugin, path)
@@ -181,6 +184,8 @@ def _check_code_stream(dataset: Dataset, syntax: UID, path: Path) -> None:
     stream = _frame(dataset, path)
     if not has_end(stream):
         raise FilmError(path, "the compressed pixel data has no end: it is truncated", _AGAIN)
+    if syntax.startswith(_JPEG) and not has_sound_jpeg_header(stream):
+        raise FilmError(path, "the compressed pixel data have a damaged header", _AGAIN)
     size = size_of(stream)
     if size is not None and size != (dataset.Rows, dataset.Columns):
         raise FilmError(

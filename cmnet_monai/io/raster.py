@@ -66,7 +66,8 @@ def read_raster(path: Path, max_pixels: int) -> Film:
 
 def _damaged(path: Path, error: Exception) -> FilmError:
     short = str(error).replace(str(path), "").split("\n")[0][:120].strip(" .'\"") or type(error).__name__
-    return FilmError(path, f"the picture cannot be decoded ({short})", "Copy the file again or " + _EXPORT.lower())
+    remedy = f"Copy the file again, or s{_EXPORT[1:]}"
+    return FilmError(path, f"the picture cannot be decoded ({short})", remedy)
 
 
 def _refuse_pages_and_rotation(picture: Any, path: Path) -> None:

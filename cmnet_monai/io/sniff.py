@@ -21,7 +21,7 @@ _NAMED = {
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a ZIP archive",
     b"GIF8": "a GIF picture",
-    b"RIFF": "a WebP picture or a film in RIFF",
+    b"RIFF": "a WebP picture or an AVI video",
     b"\x28\xb5\x2f\xfd": "a Zstandard archive",
     b"<?xml": "an XML document",
     b"<!DOCTYPE": "a web page",

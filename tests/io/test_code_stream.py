@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from cmnet_monai.io.code_stream import has_end, size_of
+from cmnet_monai.io.code_stream import has_end, has_sound_jpeg_header, size_of
 
 
 def encoded(form: str, **options) -> bytes:
@@ -48,3 +48,43 @@ def test_size_of_jpeg_2000_leaves_out_the_offset():
 )
 def test_a_stream_without_size_has_none(stream):
     assert size_of(stream) is None
+
+
+def jpeg(mode: str = "L") -> bytes:
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.new(mode, (9, 7), 77).save(file, format="JPEG")
+    return file.getvalue()
+
+
+def at_marker(stream: bytes, marker: int) -> int:
+    return stream.index(bytes([0xFF, marker]))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_sound_jpeg_header_is_sound(mode):
+    stream = jpeg(mode)
+    assert has_sound_jpeg_header(stream)
+    filled = at_marker(stream, 0xDB)
+    assert has_sound_jpeg_header(stream[:filled] + b"\xff\xff" + stream[filled:])  # fill bytes are allowed
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda s: s[: at_marker(s, 0xDB)] + b"abc" + s[at_marker(s, 0xDB) :],  # bytes between segments
+        lambda s: s.replace(b"JFIF\0\x01", b"JFIF\0\x07"),  # an unknown version
+        lambda s: s[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x09" + s[2:],  # an unknown transform
+        lambda s: s[: at_marker(s, 0xC0)] + 2 * s[at_marker(s, 0xC0) : at_marker(s, 0xC4)] + s[at_marker(s, 0xC4) :],
+        lambda s: s[: at_marker(s, 0xC0)] + s[at_marker(s, 0xC4) :],  # no frame
+        lambda s: s[: at_marker(s, 0xDA)],  # no scan
+        lambda s: s[: at_marker(s, 0xC0) + 2] + b"\xff\xff" + s[at_marker(s, 0xC0) + 4 :],  # a length beyond the end
+        lambda s: jpeg("CMYK"),
+        lambda s: s[:2],
+    ],
+)
+def test_an_odd_jpeg_header_is_not(spoil):
+    assert not has_sound_jpeg_header(spoil(jpeg()))

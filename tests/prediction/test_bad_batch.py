@@ -108,3 +108,18 @@ def test_a_contradictory_header_is_flagged(batch: tuple[Prediction, Path, set[Pa
     rows = [row for row in table(batch[0], "flags.csv") if row["code"] == "doubtful_header"]
     assert {row["film"] for row in rows} == {"dicom_inside.txt"}
     assert "contradicts Presentation LUT Shape INVERSE" in rows[0]["text"]
+
+
+def test_the_page_on_reading_lists_every_reason_and_no_other(
+    batch: tuple[Prediction, Path, set[Path]], repository: Path
+) -> None:
+    page = (repository / "docs" / "reading.md").read_text(encoding="utf-8").split("## Refused")[1]
+    listed = re.findall(r"^\| `([^`]+)`.*? \| (.+?) \|$", page, flags=re.MULTILINE)
+    patterns = {(reason, remedy): re.escape(reason).replace("…", ".+") for reason, remedy in listed}
+    found = set()
+    for row in (row for row in table(batch[0], "failures.csv") if row["film"] in BAD):
+        fits = [key for key, p in patterns.items() if key[1] == row["remedy"] and re.fullmatch(p, row["reason"])]
+        assert fits, f"docs/reading.md lacks: {row['reason']} | {row['remedy']}"
+        found.update(fits)
+    elsewhere = ("neither a file", "… GB, more than", "compressed", "decoder reads")  # in tests of the reader alone
+    assert {reason for reason, _ in patterns if not any(text in reason for text in elsewhere)} <= {r for r, _ in found}

@@ -126,7 +126,7 @@ BAD_FILMS: dict[str, tuple[Maker, str]] = {
     "zip_named_film.png": (_bytes(b"PK\x03\x04" + bytes(400)), "a ZIP archive"),
     "web_page.dcm": (_bytes(b"<!DOCTYPE html><html><body>Login</body></html>" * 20), "a web page"),
     "clip.mp4": (_bytes(b"\0\0\0\x20ftypisom" + bytes(400)), "a video"),
-    "clip.avi": (_bytes(b"RIFF\0\0\0\0AVI LIST" + bytes(400)), "RIFF"),
+    "clip.avi": (_bytes(b"RIFF\0\0\0\0AVI LIST" + bytes(400)), "AVI video"),
     "animation.gif": (_picture(GREY8, "GIF"), "a GIF picture"),
     # DICOM, but no radiograph
     "dicom_directory": (_dicom(SOPClassUID=_DIRECTORY, **_NO_IMAGE), "Media Storage Directory"),
