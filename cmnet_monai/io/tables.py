@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmnet_monai.io.atomic import atomic_write, printable
+from cmnet_monai.io.atomic import atomic_write
+from cmnet_monai.io.names import printable
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula, full-width forms too (OWASP, CSV injection)."""
