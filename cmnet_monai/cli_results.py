@@ -23,6 +23,7 @@ def calibrate(
         Optional[list[Path]],  # noqa: UP045
         typer.Option(help="Its datalist; repeat it in the order of the runs."),
     ] = None,
+    about: Annotated[str, typer.Option(help="What the films are, for the provenance in calibration.json.")] = "",
 ) -> None:
     """Calibrate the confidence of bodies on half of some films, and report how it holds on the other half.
 
@@ -44,7 +45,7 @@ def calibrate(
             raise ValueError(f"{len(runs)} runs and {len(datalists)} datalists to report on: give one a run")
         further = [(_all_items(datalist), run) for run, datalist in zip(runs, datalists)]
         reported = {"further films": further} if further else {}
-        made = run_calibration((_all_items(films), results), output, reported, films.parent.name)
+        made = run_calibration((_all_items(films), results), output, reported, about)
     except (OSError, ValueError) as error:
         fail(error)
     typer.echo(f"{(made.parent / 'reliability.md').read_text(encoding='utf-8')}\ncalibration: {made.resolve()}")

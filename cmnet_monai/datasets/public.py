@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ from cmnet_monai.datasets.duplicates import (
     volume_digest,
 )
 from cmnet_monai.datasets.splits import SECTIONS, fold_patients, split_patients
-from cmnet_monai.io import FilmError, atomic_write, output_names, read_film, write_label_png
+from cmnet_monai.io import FilmError, output_names, read_film, write_label_png, write_table
 
 SKIPPED_NAME = "skipped.csv"
 DUPLICATES_NAME = "duplicates.csv"
@@ -366,7 +365,4 @@ def _write_table(file: Path, head: Sequence[str], rows: Sequence[Sequence[object
     if not rows:
         file.unlink(missing_ok=True)
         return
-    with atomic_write(file) as temporary, Path(temporary).open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(head)
-        writer.writerows(rows)
+    write_table(file, [dict(zip(head, row)) for row in rows], head)

@@ -15,8 +15,8 @@ from scipy import stats
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL
 from cmnet_monai.engines.manifest import DONE, KEPT, MANIFEST_NAME
-from cmnet_monai.experiments.paper.records import provenance, write_csv, write_json
-from cmnet_monai.io import atomic_write, read_label_map
+from cmnet_monai.experiments.paper.records import provenance, write_json
+from cmnet_monai.io import atomic_write, read_label_map, write_table
 from cmnet_monai.io.calibration import CALIBRATION_NAME
 from cmnet_monai.io.results import GIVEN_ENTRY, FilmResult
 from cmnet_monai.vertebrae import Calibration, fit_calibration
@@ -169,7 +169,7 @@ def run_calibration(
         for name, bodies in groups.items()
         for body, p in zip(bodies, sure[name])
     ]
-    write_csv(target / "bodies.csv", rows)
+    write_table(target / "bodies.csv", rows, number=".4f")
     with atomic_write(target / "reliability.md") as temporary:
         Path(temporary).write_text(reliability_tables(figures) + "\n", encoding="utf-8")
     made = {key: provenance()[key] for key in ("commit", "version")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cmnet_monai.conventions import LEVEL_OF_LABEL
-from cmnet_monai.io import atomic_write
+from cmnet_monai.io import atomic_write, write_table
 from cmnet_monai.synthetic import SyntheticFilm, generate_film
 from cmnet_monai.vertebrae import (
     BodyPoints,
@@ -369,11 +368,7 @@ def write_bias(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows = summarise_errors(comparisons)
-    with atomic_write(folder / "bias.csv") as temporary, Path(temporary).open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(Comparison.__dataclass_fields__))
-        writer.writeheader()
-        for c in comparisons:
-            writer.writerow({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in asdict(c).items()})
+    write_table(folder / "bias.csv", map(asdict, comparisons), list(Comparison.__dataclass_fields__), ".4f")
     front = {f"{condition}: {verdict}": count for (condition, verdict), count in sorted(sides.items())}
     content = {**about, "summary": rows, "front": front, "grades": [asdict(g) for g in grades]}
     with atomic_write(folder / "bias.json") as temporary:

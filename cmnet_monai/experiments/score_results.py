@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from cmnet_monai.conventions import LUMBAR_LABELS
 from cmnet_monai.engines.manifest import FAILED, PENDING
 from cmnet_monai.experiments.film_scores import BodyScore, FilmScore, score_film, summarise
-from cmnet_monai.io import atomic_write, read_label_map
+from cmnet_monai.io import atomic_write, read_label_map, write_table
 from cmnet_monai.io.results import MANIFEST_NAME, FilmResult
 
 
@@ -76,8 +75,8 @@ def write_scores(folder: str | Path, films: Sequence[FilmScore], bodies: Sequenc
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_csv(folder / "films.csv", (asdict(film) for film in films))
-    _write_csv(folder / "bodies.csv", ({**asdict(b), "centre_error": b.centre_error} for b in bodies))
+    write_table(folder / "films.csv", (asdict(film) for film in films), number=".4f")
+    write_table(folder / "bodies.csv", ({**asdict(b), "centre_error": b.centre_error} for b in bodies), number=".4f")
     figures = summarise(films, bodies)
     summary = {**extra, **{key: None if _is_nan(value) else value for key, value in figures.items()}}
     with atomic_write(folder / "summary.json") as temporary:
@@ -86,15 +85,6 @@ def write_scores(folder: str | Path, films: Sequence[FilmScore], bodies: Sequenc
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
-
-
-def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    listed = list(rows)
-    with atomic_write(path) as temporary, Path(temporary).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(listed[0]) if listed else ["film"])
-        writer.writeheader()
-        for row in listed:
-            writer.writerow({key: f"{v:.4f}" if isinstance(v, float) else v for key, v in row.items()})
 
 
 def draw_results(

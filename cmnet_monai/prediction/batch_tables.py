@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cmnet_monai.io import write_table
 from cmnet_monai.prediction.finish import Finished, read_finished
-from cmnet_monai.prediction.tables import write_table
 
 FAILURE_COLUMNS = ("film", "reason", "remedy")
 PAGE_NAME = "report.html"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -110,13 +109,3 @@ def finite_or_none(value: Any) -> Any:
 def number(value: Any) -> float:
     """A number of a JSON file; null is NaN."""
     return float("nan") if value is None else float(value)
-
-
-def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV, whole or not at all: every key of any row is a column; lists and objects are left out."""
-    columns = list(dict.fromkeys(key for row in rows for key, v in row.items() if not isinstance(v, (list, dict))))
-    with atomic_write(path) as temporary, Path(temporary).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=columns or ["empty"], extrasaction="ignore")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in row.items()})

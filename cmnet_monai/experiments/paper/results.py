@@ -12,7 +12,8 @@ from cmnet_monai.experiments.paper.bench import Bench
 from cmnet_monai.experiments.paper.definitions import MEASURED, Experiment, Variant
 from cmnet_monai.experiments.paper.measuring import MeasureRun
 from cmnet_monai.experiments.paper.nnunet import NnunetRun
-from cmnet_monai.experiments.paper.records import number, read_json, write_csv, write_json
+from cmnet_monai.experiments.paper.records import number, read_json, write_json
+from cmnet_monai.io import write_table
 
 DONE, NOT_YET, NOT_RUN = "done", "not run yet", "not run"
 NOT_IN_ROWS = ("films", "curve", "title")
@@ -35,8 +36,8 @@ def write_results(experiments: Iterable[Experiment], bench: Bench, seeds: Sequen
                 films += [{"variant": variant.name, "seed": seed, **film} for film in its_films]
         content = {"experiment": experiment.name, "bed": bench.bed, "scale": bench.scale.name, "rows": rows}
         write_json(folder / f"{experiment.name}.json", {**content, "films": films})
-        write_csv(folder / f"{experiment.name}.csv", rows)
-        write_csv(folder / f"{experiment.name}_films.csv", films)
+        write_table(folder / f"{experiment.name}.csv", rows, number=".6g")
+        write_table(folder / f"{experiment.name}_films.csv", films, number=".6g")
 
 
 def _row(variant: Variant, bench: Bench, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:

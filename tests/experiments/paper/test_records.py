@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from cmnet_monai.experiments.paper.records import (
     identity_of,
     number,
     read_json,
-    write_csv,
     write_json,
 )
 from cmnet_monai.experiments.paper.steps import Clock, Step, spoken
@@ -42,12 +40,6 @@ def test_json_has_null_for_what_is_not_finite(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"x": [None, 1.5, {"y": None}]}
     assert read_json(tmp_path / "b.json") is None
     assert math.isnan(number(None)) and number(2) == 2.0
-
-
-def test_csv_has_a_column_for_every_plain_key(tmp_path: Path) -> None:
-    write_csv(tmp_path / "a.csv", [{"x": 1, "list": [1]}, {"x": 0.123456789, "y": "a, b"}])
-    with (tmp_path / "a.csv").open(encoding="utf-8") as stream:
-        assert list(csv.reader(stream)) == [["x", "y"], ["1", ""], ["0.123457", "a, b"]]
 
 
 def test_commit_is_a_hash_or_a_version() -> None:

@@ -1,4 +1,4 @@
-"""Tables of a batch, safe to open in a spreadsheet."""
+"""CSV tables, safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmnet_monai.io import atomic_write, printable
+from cmnet_monai.io.atomic import atomic_write
+from cmnet_monai.io.names import printable
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula, full-width forms too (OWASP, CSV injection)."""
@@ -27,18 +28,26 @@ def safe_cell(value: Any) -> Any:
     return value
 
 
-def write_table(path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+def write_table(
+    path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None, number: str = ""
+) -> None:
     """Write a CSV file (UTF-8, comma, one header line), whole or not at all.
 
     Args:
         path: the file.
-        rows: records; what a record lacks stays empty. With `columns` given they are taken one by one.
-        columns: their order; by default every key, in the order in which the records bring them up.
+        rows: records; what a record lacks stays empty.
+        columns: their order; by default every key, in the order in which the records bring them up, but for those
+            that hold lists or objects alone.
+        number: format of numbers that are not whole, such as ".4f"; by default all their digits.
     """
-    if columns is None:
-        rows = list(rows)
-        columns = list(dict.fromkeys(key for row in rows for key in row))
+    rows = list(rows)
+    plain = (key for row in rows for key, value in row.items() if not isinstance(value, (list, dict)))
+    columns = list(dict.fromkeys(plain)) if columns is None else columns
     with atomic_write(path) as temporary, Path(temporary).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
-        writer.writerows([safe_cell(row.get(column)) for column in columns] for row in rows)
+        writer.writerows([_cell(row.get(column), number) for column in columns] for row in rows)
+
+
+def _cell(value: Any, number: str) -> Any:
+    return format(value, number) if isinstance(value, float) and number else safe_cell(value)
