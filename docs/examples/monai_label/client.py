@@ -34,7 +34,7 @@ def save(url: str, film: str, file: Path) -> None:
 def train(url: str, epochs: int) -> None:
     """Fine-tune on all films with a label; the server's weights are replaced."""
     asked = {"device": "cpu", "max_epochs": epochs, "val_split": 0.25, "multi_gpu": False}
-    requests.post(f"{url}/train/{MODEL}?run_sync=true", json=asked, timeout=None).raise_for_status()  # noqa: S113
+    requests.post(f"{url}/train/{MODEL}?run_sync=true", json=asked, timeout=None).raise_for_status()
 
 
 def main(url: str) -> None:

@@ -29,7 +29,7 @@ def main() -> None:
         train_args=f"--sites {chosen.sites.resolve()} --output {(chosen.output / 'runs').resolve()}",
         key_metric="val_dice",
     )
-    run = recipe.execute(SimEnv(clients=sites, num_threads=1, workspace_root=str(chosen.output.resolve())))
+    run = recipe.execute(SimEnv(clients=sites, num_threads=len(sites), workspace_root=str(chosen.output.resolve())))
     print("status:", run.get_status())
     print("result:", run.get_result())
 
