@@ -62,6 +62,7 @@ def _return_label_map(config: dict[str, Any]) -> None:
         *steps[: at + 1],
         {"_target_": "DeleteItemsd", "keys": "pred"},
         {"_target_": "CopyItemsd", "keys": steps[at]["keys"], "names": "pred"},
+        {"_target_": "cmnet_monai.transforms.AsVolumed", "keys": "pred", "refer_key": "image"},
     ]
 
 

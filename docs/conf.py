@@ -1,4 +1,4 @@
-"""Build the documentation: ``sphinx-build -W -b html docs build/docs`` (needs the extra "docs")."""
+"""Build the documentation: ``sphinx-build -W -b html docs build/docs`` (extra "docs"). New pages belong in index.md."""
 
 from cmnet_monai._version import __version__
 
@@ -15,7 +15,6 @@ html_title = f"cmnet-monai {__version__}"
 
 # Links between pages, and to headings in them, must lead somewhere. External links are left alone: no network needed.
 nitpicky = True
-suppress_warnings = ["toc.empty_glob"]
 # Types of other libraries have no pages here, nor have a few helpers that signatures name.
 nitpick_ignore_regex = [
     (r"py:class", r"(collections|datetime|ignite|monai|np|numpy|os|pathlib|torch)\..*"),

@@ -43,7 +43,9 @@ def test_inference_returns_the_label_map_and_writes_nothing(served: Path, tmp_pa
     result = Compose(parser.get_parsed_content("postprocessing").transforms)(item)["pred"]
     set_determinism(seed=None)
 
-    labels = np.asarray(result)[0]
+    assert result.shape[-1] == 1
+    assert result.affine.shape == (4, 4)
+    labels = np.asarray(result)[0, :, :, 0]
     assert labels.shape == read_film(film).pixels.shape
     assert {20, 21, 22, 23, 24} <= set(np.unique(labels).tolist()) <= {0, *LABEL_OF_LEVEL.values()}
     assert set(served.rglob("*")) == before

@@ -1,5 +1,6 @@
 """Transforms in MONAI style: one idea a file, an array class and its dictionary twin."""
 
+from cmnet_monai.transforms.as_volume import AsVolumeD, AsVolumed, AsVolumeDict
 from cmnet_monai.transforms.centres import (
     CarryCentres,
     CarryCentresD,
