@@ -100,10 +100,8 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
     kept = _kept(target, identity, _expected(output, name, wanted))
     if kept is not None:
         return _with_picture(kept, output, name)
-    if not _same_result(target, identity):
-        for file in result.derived:  # of another run, or of another version of the film
-            file.unlink(missing_ok=True)
-    for file in (target, *_expected(output, name, wanted)):
+    outdated = () if _same_result(target, identity) else result.derived  # of another run or version of the film
+    for file in (*outdated, target, *_expected(output, name, wanted)):
         file.unlink(missing_ok=True)
     labels, film = read_label_map(result.labels_png), read_film(film_file)
     measures, finished = _measure(film, labels, record, wanted, shown)
@@ -132,17 +130,25 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
             ),
         ),
     }
-    for what, (is_wanted, write) in steps.items():
-        if is_wanted:
-            try:
-                write()
-            except OutputError:
-                raise
-            except Exception as error:  # a part that fails never costs the others
-                reason = error.reason if isinstance(error, FilmError) else _said(error)
-                finished.problems.append(f"no {what}: {reason}")
+    lacking = [_do(what, write) for what, (is_wanted, write) in steps.items() if is_wanted]
+    finished.problems.extend(filter(None, lacking))
     _write(target, {**identity, **_as_record(finished)})
     return _with_picture(finished, output, name)
+
+
+def _do(what: str, write: Callable[[], object]) -> str:
+    """Write one thing; why it could not be written, "" where it was: a part that fails never costs the others.
+
+    Raises:
+        OutputError: the folder takes no more files.
+    """
+    try:
+        write()
+    except OutputError:
+        raise
+    except Exception as error:
+        return f"no {what}: {error.reason if isinstance(error, FilmError) else _said(error)}"
+    return ""
 
 
 def read_finished(output: Path, name: str) -> Finished:
@@ -245,7 +251,7 @@ def _same_result(target: Path, identity: Mapping[str, Any]) -> bool:
         record = json.loads(target.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(record, dict) and all(record.get(k) == identity[k] for k in ("run", "film_fingerprint"))
+    return isinstance(record, dict) and all(record.get(k) == v for k, v in identity.items() if k != "wanted")
 
 
 def _kept(target: Path, identity: Mapping[str, Any], expected: list[Path]) -> Finished | None:
