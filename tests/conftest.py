@@ -19,3 +19,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real films, which are not part of the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shipped_onnx(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped network as ONNX; made once, for it takes half a minute."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from cmnet_monai.packaging import export_network
+
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    assert export_network(repository / "bundle", path) == "ONNX"
+    return path

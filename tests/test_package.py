@@ -13,6 +13,8 @@ from packaging.version import Version
 
 from cmnet_monai import __version__
 
+ON_3_11 = {"python_version": "3.11", "python_full_version": "3.11.0"}
+"""Python that metadata.json states the packages' versions for."""
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
@@ -46,6 +48,17 @@ def test_version_is_written_in_one_place(repository: Path, setup: configparser.C
     ]
     assert written == ["cmnet_monai/_version.py"]
     assert Version(__version__)
+
+
+def test_every_place_that_names_the_version_names_this_one(repository: Path) -> None:
+    meta = json.loads((repository / "bundle" / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    citation = (repository / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## (\d+\.\d+\.\d+)$", changes, re.MULTILINE)
+    assert meta["version"] == __version__ and __version__ in meta["changelog"]
+    assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [__version__]
+    assert released[0] == __version__ and released == sorted(released, key=Version, reverse=True)
+    assert re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", __version__)
 
 
 def test_every_package_is_declared_and_exists(repository: Path, setup: configparser.ConfigParser) -> None:
@@ -96,13 +109,17 @@ def test_constraints_fix_one_version_of_every_requirement(
 
 def test_bundle_requires_versions_that_the_package_allows(repository: Path, setup: configparser.ConfigParser) -> None:
     meta = json.loads((repository / "bundle" / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    assert meta["version"] in meta["changelog"]
     named = {"monai": meta["monai_version"], "torch": meta["pytorch_version"], "numpy": meta["numpy_version"]}
     named |= meta["required_packages_version"]
     required = {name_of(line): Requirement(line) for line in lines_of(setup["options"]["install_requires"])}
     for name, version in named.items():
         if name.lower() in required:
             assert required[name.lower()].specifier.contains(version), name
+    # An archive of the bundle brings no installer: metadata.json alone says what its code needs.
+    assert {name_of(name) for name in named} | {"torch", "monai", "numpy"} >= set(required)
+    pins = {name_of(str(pin)): pin for pin in constraints(repository) if not pin.marker or pin.marker.evaluate(ON_3_11)}
+    for name, version in named.items():
+        assert str(pins[name_of(name)].specifier) == f"=={version}", name
 
 
 def test_network_data_format_is_that_of_the_shipped_weights_and_training_follows_the_paper(repository: Path) -> None:

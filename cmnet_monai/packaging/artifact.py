@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnet_monai.engines import pack_checkpoint
+from cmnet_monai.io.checksums import checked_sha256, write_sha256
 from cmnet_monai.io.results import file_sha256
 from cmnet_monai.packaging.archive import write_archive
 from cmnet_monai.packaging.torchscript import export_torchscript
@@ -48,7 +49,8 @@ def package_bundle(
 
     Raises:
         FileNotFoundError: the bundle has no weights or no metadata.
-        ValueError: the archive's name does not end in ``.zip``, by which MONAI knows what it is.
+        ValueError: the archive's name does not end in ``.zip``, by which MONAI knows what it is; or the weights are not
+            those whose SHA-256 is recorded beside them.
         RuntimeError: the export to TorchScript failed.
     """
     if Path(output).suffix != ".zip":
@@ -80,10 +82,13 @@ def _collect(root: Path, bundle: Path, weights: str | Path | None) -> None:
         if file.relative_to(package).parts[0] != "bundle":
             _copy(file, root / _PACKAGE / file.relative_to(package))
     (root / "models").mkdir(parents=True)
+    packed = root / "models" / "model.pt"
     if weights is None:
-        _copy(own, root / "models" / "model.pt")
+        checked_sha256(own)
+        _copy(own, packed)
+        write_sha256(packed)
     else:
-        pack_checkpoint(weights, root / "models" / "model.pt")
+        pack_checkpoint(weights, packed)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -117,3 +117,28 @@ def test_command_says_what_happened_and_ends_with_its_code(films: Path, tmp_path
     assert nothing.exit_code == 1 and not (tmp_path / "o").exists()
     wrong = CliRunner().invoke(app, ["predict", str(films), "-o", str(tmp_path / "o"), "--levels", "L9"])
     assert wrong.exit_code == 1
+
+
+def test_onnx_runtime_gives_the_same_masks_in_the_films_own_grid(
+    done: Prediction, films: Path, repository: Path, shipped_onnx: Path, tmp_path: Path
+) -> None:
+    film = films / "film_0.dcm"
+    again = predict(
+        [str(film)], tmp_path, repository / "bundle", say=lambda line: None, engine="onnx", ckpt_path=str(shipped_onnx)
+    )
+    assert (again.done, again.failures) == (1, ())
+    for ending in ("mask", "labels"):
+        found, expected = (read_label_map(folder / f"film_0_{ending}.png") for folder in (tmp_path, done.output))
+        assert found.shape == read_film(film).pixels.shape and len(np.unique(found)) > 1
+        # Logits differ by 1e-4 of their size: a pixel changes sides only where its probability is within that of 0.5.
+        assert (found != expected).sum() <= 1e-4 * found.size
+    weights = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["weights"]
+    assert weights["file"] == str(shipped_onnx)
+
+
+def test_onnx_without_a_file_says_how_to_make_one(films: Path, tmp_path: Path) -> None:
+    arguments = ["predict", str(films), "-o", str(tmp_path), "--engine"]
+    missing = CliRunner().invoke(app, [*arguments, "onnx", "--weights", str(tmp_path / "no.onnx")])
+    assert missing.exit_code == 1 and "cmnet-monai export" in missing.output
+    unknown = CliRunner().invoke(app, [*arguments, "tensorrt"])
+    assert unknown.exit_code == 1 and "torch or onnx" in unknown.output
