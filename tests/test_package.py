@@ -136,7 +136,10 @@ def test_network_data_format_is_that_of_the_shipped_weights_and_training_follows
     assert {name: train[name] for name in paper} == paper
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "inference", "multi_gpu_train", "multi_gpu_evaluate"])
+@pytest.mark.parametrize(
+    "name",
+    ["train", "evaluate", "inference", "inference_onnx", "inference_trt", "multi_gpu_train", "multi_gpu_evaluate"],
+)
 def test_every_name_that_help_documents_is_in_the_config(repository: Path, name: str) -> None:
     config = json.loads((repository / "bundle" / "configs" / f"{name}.json").read_text(encoding="utf-8"))
     documented = {word.strip() for key in config["_help_"] for word in key.split(",")} - {"what"}

@@ -48,7 +48,8 @@ def export_onnx(network: nn.Module, path: str | Path, metadata: Mapping[str, Any
         raise RuntimeError("torch.onnx.export gave no program")
     for node in made.model.graph.all_nodes():
         node.metadata_props.clear()  # stack traces, with paths of this machine
-    taken, given = made.model.graph.inputs[0], made.model.graph.outputs[0]
+    taken: Any = made.model.graph.inputs[0]
+    given: Any = made.model.graph.outputs[0]  # its sizes are those of the input, which the exporter says at length
     given.shape = type(given.shape)([taken.shape[0], given.shape[1], taken.shape[2], taken.shape[3]])
     if metadata is not None:
         made.model.metadata_props["metadata"] = json.dumps(metadata)

@@ -9,6 +9,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+NOT_STATED = "not stated"
 _COPYLEFT = re.compile(r"\b(A?GPL|LGPL|MPL|EPL|EUPL|CDDL|CECILL|GNU|Mozilla)", re.IGNORECASE)
 _NUMBERED_BSD = re.compile(r"(?=.{0,40}$).*BSD.*[23]|(?=.{0,40}$).*[23].*BSD", re.IGNORECASE)
 """Short words that say which BSD licence it is, where the classifier leaves that open."""
@@ -88,13 +89,13 @@ def licence_of(distribution: metadata.Distribution) -> str:
         for text in stated.get_all("Classifier") or []
         if text.startswith("License ::") and text.strip() != "License :: OSI Approved"
     ]
-    own = (stated.get("License") or "").strip().splitlines()
+    own = (stated["License"] or "").strip().splitlines() if "License" in stated else []
     words = own[0].strip() if own else ""
-    if stated.get("License-Expression"):
-        return str(stated["License-Expression"])
+    if "License-Expression" in stated:
+        return stated["License-Expression"]
     if classifiers and not (classifiers == ["BSD"] and _NUMBERED_BSD.match(words)):
         return " or ".join(classifiers)
-    return _plain(words) if words else "not stated"
+    return _plain(words) if words else NOT_STATED
 
 
 def licences_page(licences: Iterable[PackageLicence]) -> str:
@@ -102,6 +103,8 @@ def licences_page(licences: Iterable[PackageLicence]) -> str:
     rows = sorted(licences, key=lambda one: (one.extra, one.name))
     copyleft = [one for one in rows if one.copyleft]
     lines = [f"- {one.name}: {one.licence}" for one in copyleft] or ["None of them."]
+    silent = ", ".join(one.name for one in rows if one.licence == NOT_STATED)
+    lines += ["", f"Nothing is stated by: {silent}."] if silent else []
     table = [f"| {one.name} | {one.version} | {one.licence} | {one.extra} |" for one in rows]
     return (
         _HEAD
