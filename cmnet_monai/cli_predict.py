@@ -36,6 +36,7 @@ def predict(
     anonymous_names: Annotated[
         bool, typer.Option("--anonymous-names", help="Name outputs by a hash, not by the film.")
     ] = False,
+    resume: Annotated[bool, typer.Option(help="Keep results that are there already; or do every film again.")] = True,
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda, cuda:1; found by itself by default.")] = None,  # noqa: UP045
     batch_size: Annotated[int, typer.Option(min=1, help="Films that the network sees at a time.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read films beside the network.")] = 0,
@@ -64,6 +65,7 @@ def predict(
     from cmnet_monai.prediction import predict as run
 
     settings: dict[str, object] = {"batch_size": batch_size, "num_workers": workers, "anonymous_names": anonymous_names}
+    settings["resume"] = resume
     settings |= {} if device is None else {"device": device}
     settings |= {} if weights is None else {"ckpt_path": str(weights)}
     settings |= {} if centres is None else {"given_centres": str(centres)}

@@ -33,9 +33,14 @@ SECONDS_BETWEEN_LOOKS = 0.5
 DONE, FAILED, PENDING, KEPT = "done", "failed", "pending", "kept from an earlier run"
 
 
-def pending_films(items: Iterable[Mapping[str, Any]], output_dir: str | Path, run_id: str) -> list[dict[str, Any]]:
-    """The films whose result is missing, or was made with other settings or centres or from another film."""
-    return [dict(item) for item in items if not _is_done(item, Path(output_dir), run_id)]
+def pending_films(
+    items: Iterable[Mapping[str, Any]], output_dir: str | Path, run_id: str, resume: bool = True
+) -> list[dict[str, Any]]:
+    """The films whose result is missing, or was made with other settings or centres or from another film.
+
+    Without ``resume`` all of them.
+    """
+    return [dict(item) for item in items if not resume or not _is_done(item, Path(output_dir), run_id)]
 
 
 def _is_done(item: Mapping[str, Any], folder: Path, run_id: str) -> bool:

@@ -133,7 +133,8 @@ class FilmResult:
             "run": run_id,
         }
         try:
-            self.centres.unlink(missing_ok=True)
+            for stale in (self.centres, self.derived[0]):
+                stale.unlink(missing_ok=True)
             write_nifti(self.mask_nifti, mask_xy, affine, spacing_known=spacing_known)
             write_mask_png(self.mask_png, mask_xy)
             for stale in (self.labels_nifti, self.labels_png):

@@ -175,10 +175,15 @@ def _measure(
     scale = _scale(film, wanted)
     centres = record["centres"]
     by_level = {str(centre["level"]): centre for centre in centres}
-    scores = {level: _confidence(centre) for level, centre in by_level.items()}
+    scores = {level: float(centre["score"]) for level, centre in by_level.items()}
+    sure = {
+        level: float(centre["confidence"]) for level, centre in by_level.items() if centre["confidence"] is not None
+    }
     given = [(centre["x_px"], centre["y_px"]) for centre in record.get(GIVEN_ENTRY, [])]
     aspect, notes = scale.aspect_yx, film.notes
-    flags = find_flags(labels, scores, film.pixels, film.valid_area, aspect_yx=aspect, notes=notes, given_xy=given)
+    flags = find_flags(
+        labels, scores, film.pixels, film.valid_area, aspect_yx=aspect, notes=notes, given_xy=given, confidences=sure
+    )
     evidence = sorted({str(centre["evidence"]) for centre in centres})
     head = {"film": shown, "bodies": len(set(np.unique(labels)) - {0, S1_LABEL})}
     measures, problems = None, []
@@ -209,11 +214,6 @@ def _measure(
     film_row |= {"level_evidence": "; ".join(evidence), "flags": len(flags)}
     flag_rows = [{"film": shown, **flag.record()} for flag in flags]
     return measures, Finished(film_row, bodies, discs, flag_rows, problems)
-
-
-def _confidence(centre: Mapping[str, Any]) -> float:
-    """What flags look at: the confidence, where it is not calibrated the score."""
-    return float(centre["score"] if centre["confidence"] is None else centre["confidence"])
 
 
 def _worst(bodies: list[dict[str, Any]], discs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -76,12 +76,14 @@ def find_flags(
     aspect_yx: float = 1.0,
     notes: Iterable[str] = (),
     given_xy: Sequence[tuple[float, float]] = (),
+    confidences: Mapping[str, float] | None = None,
+    least_confidence: float = 0.9,
 ) -> tuple[Flag, ...]:
     """Flags of a film, those of the film first, then by body from head to feet.
 
     Args:
         label_map: (x, y), VerSe codes.
-        scores: confidence of each body by level, 0 to 1; None leaves that flag out.
+        scores: score of each body by level, 0 to 1; None leaves that flag out.
         pixels: linear pixel values, (x, y), bone bright; None leaves out the flag for implants and cement.
         valid_area: (x, y), False where the collimator covers the film.
         least_score: a body with a lower score is flagged.
@@ -89,6 +91,8 @@ def find_flags(
         aspect_yx: height of a pixel divided by its width.
         notes: what the reader found doubtful in the film's header, in sentences.
         given_xy: centres that a reader gave, (x, y) px; one without a body is flagged.
+        confidences: calibrated confidence of bodies by level (`Calibration`), of those that have one.
+        least_confidence: a body with a lower one is flagged.
     Raises:
         ValueError: film, label map and valid area differ in shape.
     """
@@ -114,6 +118,9 @@ def find_flags(
         score = None if scores is None else scores.get(level)
         if score is not None and score < least_score:
             text = f"{level} was found with little confidence ({score:.2f}, limit {least_score:.2f})."
+            found.append(Flag(LOW_CONFIDENCE, level, text))
+        elif (sure := (confidences or {}).get(level, 1.0)) < least_confidence:
+            text = f"{level} may be wrong: its confidence is {sure:.2f} (limit {least_confidence:.2f})."
             found.append(Flag(LOW_CONFIDENCE, level, text))
         if bright.get(label, 0.0) > bright_limit:
             text = f"{level} holds something bright with sharp edges: an implant or bone cement is suspected."

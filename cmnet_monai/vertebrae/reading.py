@@ -102,7 +102,7 @@ def _named(
         clicked = [region_at(regions, xy, reach_px) for xy in given.xy_px]
         lumbar = [0.5 if region in clicked else float(value) for region, value in enumerate(lumbar, start=1)]
     said: dict[int, str] = {}
-    unseen = []
+    unseen: list[tuple[float, float]] = []
     for level, xy in given.said:
         region = region_at(regions, xy, reach_px)
         said[region - 1 if region else len(centres) + len(unseen)] = level

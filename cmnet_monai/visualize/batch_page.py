@@ -23,7 +23,7 @@ body{font:14px/1.4 system-ui,sans-serif;margin:1.5rem;background:#fafafa;color:#
 h1{font-size:1.3rem}table{border-collapse:collapse;background:#fff}
 th,td{border:1px solid #ddd;padding:.35rem .6rem;text-align:left;vertical-align:top}
 th{cursor:pointer;background:#f0f0f0;position:sticky;top:0}th:after{content:" \\2195";color:#999}
-td.n{text-align:right;font-variant-numeric:tabular-nums}.flag{color:#b00020}img{display:block;max-height:220px}
+td.n{text-align:right;font-variant-numeric:tabular-nums}.flag{color:#b00020;margin:0;padding-left:1.1rem}td:empty{background:#f7f7f7}img{display:block;max-height:220px}
 """
 _SORT = """
 document.querySelectorAll("th").forEach((head,i)=>head.addEventListener("click",()=>{

@@ -87,6 +87,7 @@ def test_pending_are_films_without_a_result_of_this_run(films: list[dict], tmp_p
     leave_result(folder, films[0], "run1")
     leave_result(folder, films[1], "run2")
     assert [film["name"] for film in pending_films(films, folder, "run1")] == ["two", "three"]
+    assert pending_films(films, folder, "run1", resume=False) == films
     Path(films[0]["path"]).write_bytes(b"another film")
     assert len(pending_films(films, folder, "run1")) == 3
 

@@ -36,6 +36,13 @@ def test_missed_level_is_named() -> None:
     assert flags[1].text == "L3 was not found between L2 and L4."
 
 
+def test_body_whose_calibrated_confidence_is_low_is_flagged_once() -> None:
+    sure = {"L1": 0.95, "L2": 0.85, "L3": 0.2}
+    flags = find_flags(column(), scores={"L2": 0.9, "L3": 0.4}, confidences=sure)
+    assert [(f.code, f.level) for f in flags] == [("low_confidence", "L2"), ("low_confidence", "L3")]
+    assert flags[0].text == "L2 may be wrong: its confidence is 0.85 (limit 0.90)."
+
+
 def test_given_centre_without_a_body_is_flagged() -> None:
     label_map = column()
     (x, y), *_ = np.argwhere(label_map == LABEL_OF_LEVEL["L2"])
@@ -114,7 +121,7 @@ def test_doubts_of_the_reader_come_first() -> None:
 
 
 def test_every_code_is_listed_and_bad_input_named() -> None:
-    assert len(set(FLAG_CODES)) == 8
+    assert len(set(FLAG_CODES)) == 9
     with pytest.raises(ValueError, match="film and label map have one shape"):
         find_flags(column(), pixels=np.ones((5, 5)))
     with pytest.raises(ValueError, match="valid area and label map"):
