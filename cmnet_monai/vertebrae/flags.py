@@ -45,6 +45,7 @@ _UNEVEN_STEPS = 1.9
 _UNEVEN_AREAS = 4.0
 _STRAY = 0.3
 _STEEP_DEG = 45.0
+_UNSURE = 0.6
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,11 @@ def find_flags(
     labels = chain_labels(label_map)
     bodies = [label for label in labels if label != S1_LABEL]
     found = [Flag(DOUBTFUL_HEADER, None, note) for note in notes]
-    found += [*_film_flags(label_map, bodies, aspect_yx), *_count_flags(labels), *_gap_flags(labels)]
+    found += [
+        *_film_flags(label_map, bodies, aspect_yx, scores or {}, valid_area),
+        *_count_flags(labels),
+        *_gap_flags(labels),
+    ]
     found += [
         Flag(GIVEN_CENTRE_MISSED, None, f"Nothing was found at the centre given at x {x:.0f}, y {y:.0f}.")
         for x, y in given_xy
@@ -128,20 +133,31 @@ def find_flags(
     return tuple(found)
 
 
-def _film_flags(label_map: Labels, bodies: list[int], aspect_yx: float) -> list[Flag]:
-    reason = not_lateral_reason(label_map, bodies, aspect_yx)
+def _film_flags(
+    label_map: Labels,
+    bodies: list[int],
+    aspect_yx: float,
+    scores: Mapping[str, float],
+    valid_area: NDArray[np.bool_] | None,
+) -> list[Flag]:
+    reason = not_lateral_reason(label_map, bodies, aspect_yx, valid_area)
+    if reason is None and scores and float(np.median(list(scores.values()))) < _UNSURE:
+        reason = "most bodies were found with little confidence"
     if reason is None:
         return []
     return [Flag(NOT_LATERAL_LUMBAR, None, f"This may not be a lateral lumbar film: {reason}.")]
 
 
-def not_lateral_reason(label_map: Labels, bodies: list[int], aspect_yx: float = 1.0) -> str | None:
+def not_lateral_reason(
+    label_map: Labels, bodies: list[int], aspect_yx: float = 1.0, valid_area: NDArray[np.bool_] | None = None
+) -> str | None:
     """Why a label map does not look like that of a lateral lumbar film, in words; None if it does.
 
     Args:
         label_map: (x, y), VerSe codes.
         bodies: labels of its bodies from head to feet, S1 left out.
         aspect_yx: height of a pixel divided by its width.
+        valid_area: (x, y), False where the collimator covers the film; bodies that it cuts are not compared in size.
     """
     if len(bodies) < _LEAST_BODIES:
         return f"only {len(bodies)} vertebral bodies were found"
@@ -158,7 +174,8 @@ def not_lateral_reason(label_map: Labels, bodies: list[int], aspect_yx: float = 
         return "the spine does not run down the film"
     if _stray(centres) > _STRAY * float(np.median(lengths)):
         return "the bodies do not lie along a smooth curve"
-    areas = np.array([(label_map == label).sum() for label in bodies], dtype=np.float64)
+    cut = set(cut_labels(label_map, valid_area))
+    areas = np.array([(label_map == label).sum() for label in bodies if label not in cut] or [1], dtype=np.float64)
     if float(areas.max() / areas.min()) > _UNEVEN_AREAS:
         return "the bodies differ too much in size"
     return None

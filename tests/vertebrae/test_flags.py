@@ -115,6 +115,22 @@ def test_scores_of_bright_things_do_not_depend_on_gain_and_offset() -> None:
     assert max(a.values()) > 1
 
 
+def test_film_on_which_most_bodies_are_doubtful_is_flagged() -> None:
+    scores = dict.fromkeys(("L1", "L2", "L3", "L4", "L5"), 0.55) | {"L1": 0.9, "L2": 0.9}
+    assert [f.code for f in find_flags(column(), scores)] == ["not_a_lateral_lumbar_film"]
+    assert codes(column(), scores=scores | {"L3": 0.65}) == []
+
+
+def test_body_that_the_edge_cuts_is_not_compared_in_size() -> None:
+    label_map = column()[:, 53:]  # leaves seven of T12's forty rows
+    assert codes(label_map) == [("cut_off", "T12")]
+    small = column()
+    small[:, 30:60][small[:, 30:60] == LABEL_OF_LEVEL["T12"]] = 0
+    small[:, 20:22] = 0
+    first = find_flags(small)[0]
+    assert first.code == "not_a_lateral_lumbar_film" and "size" in first.text
+
+
 def test_doubts_of_the_reader_come_first() -> None:
     flags = find_flags(column(("L1", "L2", "L3", "L4", "L5")), notes=["The header contradicts itself."])
     assert [(f.code, f.level, f.text) for f in flags] == [("doubtful_header", None, "The header contradicts itself.")]

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmnet_monai.experiments.wrong_films import KINDS, run_wrong_film_rates, write_wrong_films
+from cmnet_monai.synthetic import generate_film
+
+
+def test_films_of_each_kind_are_written_and_turned_as_said(tmp_path: Path) -> None:
+    folder = write_wrong_films(tmp_path, films=1, seed=9500, height_px=160)
+    kinds = json.loads((tmp_path / "kinds.json").read_text())
+    assert sorted(kinds) == sorted(file.name for file in folder.iterdir())
+    assert set(kinds.values()) == set(KINDS)
+    film = {kind: np.asarray(Image.open(folder / name)).T.astype(int) for name, kind in kinds.items()}
+    assert film["lateral lumbar"].shape == generate_film(9500, height_px=160).pixels.shape
+    np.testing.assert_array_equal(film["upside down"], film["lateral lumbar"][::-1, ::-1])
+    np.testing.assert_array_equal(film["turned by 90 degrees"], np.rot90(film["lateral lumbar"]))
+    np.testing.assert_array_equal(film["turned by 270 degrees"], np.rot90(film["lateral lumbar"], 3))
+    assert film["lateral thoracic"].shape[1] == 160
+
+
+def test_flagged_films_are_counted_by_kind(tmp_path: Path) -> None:
+    (tmp_path / "kinds.json").write_text(json.dumps({"a.png": "noise", "b.png": "noise", "c.png": "lateral lumbar"}))
+    (tmp_path / "films.csv").write_text("film,bodies\na.png,0\nb.png,3\nc.png,7\n")
+    (tmp_path / "flags.csv").write_text(
+        "film,code,level,text\na.png,not_a_lateral_lumbar_film,,x\nb.png,cut_off,L1,x\nc.png,cut_off,T12,x\n"
+    )
+    table = run_wrong_film_rates(tmp_path, tmp_path).read_text()
+    assert "| noise | 1 | 2 | 1 | 1.5 |" in table and "| lateral lumbar | 0 | 1 | 0 | 7.0 |" in table
+    (tmp_path / "films.csv").write_text("film,bodies\na.png,0\n")
+    with pytest.raises(ValueError, match=r"no result of b\.png, c\.png"):
+        run_wrong_film_rates(tmp_path, tmp_path)
