@@ -91,7 +91,7 @@ def make_client(
         "val_interval": 10**6,  # the server's weights are measured, not those between two rounds
         **settings,
     }
-    client = MonaiAlgo(
+    client: Any = MonaiAlgo(
         bundle_root=str(bundle),
         local_epochs=local_epochs,
         send_weight_diff=False,
