@@ -47,6 +47,10 @@ def federated_average(weights: Sequence[Weights], films: Sequence[int]) -> dict[
         A state_dict of the same types.
     Raises:
         ValueError: there is no site, the numbers do not match, no site has films, or the networks differ.
+
+    >>> one, other = {"w": torch.tensor([1.0])}, {"w": torch.tensor([5.0])}
+    >>> federated_average([one, other], [30, 10])["w"].tolist()
+    [2.0]
     """
     if not weights or len(weights) != len(films) or min(films) < 0 or sum(films) == 0:
         raise ValueError(f"{len(weights)} sets of weights and films {list(films)}: give films of each, some above 0")
@@ -87,7 +91,7 @@ def make_client(
         "val_interval": 10**6,  # the server's weights are measured, not those between two rounds
         **settings,
     }
-    client = MonaiAlgo(
+    client: Any = MonaiAlgo(
         bundle_root=str(bundle),
         local_epochs=local_epochs,
         send_weight_diff=False,

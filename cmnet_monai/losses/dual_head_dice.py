@@ -35,6 +35,13 @@ class DualHeadDiceLoss(_Loss):
 
     Raises:
         ValueError: a weight is negative or all are zero; in forward, the shapes differ or have fewer than two channels.
+
+    >>> target = torch.zeros(1, 2, 8, 8)
+    >>> target[:, :, 2:6, 2:6] = 1
+    >>> right, wrong = 20 * (2 * target - 1), 20 * (1 - 2 * target)  # logits
+    >>> loss = DualHeadDiceLoss()
+    >>> round(float(loss(right, target)), 3), round(float(loss(wrong, target)), 3)
+    (0.0, 1.0)
     """
 
     def __init__(

@@ -36,7 +36,13 @@ def _ratio(numerator: Tensor, denominator: Tensor, other_errors: Tensor) -> Tens
 
 
 def dice(y_pred: Tensor, y: Tensor) -> Tensor:
-    """Dice similarity 2 TP / (2 TP + FP + FN) of masks (B, C, ...); returns (B, C). 1 where both are empty."""
+    """Dice similarity 2 TP / (2 TP + FP + FN) of masks (B, C, ...); returns (B, C). 1 where both are empty.
+
+    >>> import torch
+    >>> truth, guess = torch.tensor([[[1, 1, 0, 0]]]), torch.tensor([[[1, 0, 1, 0]]])
+    >>> dice(guess, truth).tolist()  # 2 * 1 / (2 + 2)
+    [[0.5]]
+    """
     tp, fp, _, fn = confusion_counts(y_pred, y).unbind(-1)
     return _ratio(2 * tp, 2 * tp + fp + fn, fp + fn)
 

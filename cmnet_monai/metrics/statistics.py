@@ -99,6 +99,9 @@ def holm(p_values: ArrayLike) -> Values:
 
     Raises:
         ValueError: a p-value is outside 0 to 1.
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()  # 3 * 0.01, then 2 * 0.03, which 0.04 may not fall below
+    [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=np.float64).ravel()
     if not ((p >= 0) & (p <= 1)).all():

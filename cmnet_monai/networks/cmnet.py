@@ -29,6 +29,10 @@ class CMNet(nn.Module):
     Raises:
         ValueError: an argument is out of range, or there is a lumbar channel without one for S1; in forward, the
             input's rank or channels are wrong.
+
+    >>> network = CMNet(base_channels=8, s1_channel=True)
+    >>> network(torch.zeros(1, 1, 48, 100)).shape  # centres, vertebrae, S1; any size
+    torch.Size([1, 3, 48, 100])
     """
 
     def __init__(

@@ -79,6 +79,12 @@ class CentresFromLabel(Transform):
 
     Raises:
         ValueError: the protocol is unknown, or ``labels`` are not distinct positive whole numbers.
+
+    >>> label = np.zeros((1, 9, 9), dtype=np.uint8)
+    >>> label[0, 2:5, 1:6] = 22  # L3
+    >>> points, levels = CentresFromLabel()(label)
+    >>> points.tolist(), levels.tolist()
+    ([[3.0, 3.0]], [22])
     """
 
     backend = [TransformBackends.NUMPY]

@@ -24,6 +24,10 @@ class CentreHeatmap(Transform):
     Args:
         sigma_px: standard deviation, in pixels of the grid.
         truncate: radius of the rendered square, in sigma.
+
+    >>> heatmap = CentreHeatmap(sigma_px=2.0)(np.array([[3.0, 5.0]]), (8, 12))
+    >>> heatmap.shape, float(heatmap[0, 3, 5]), round(float(heatmap[0, 5, 5]), 3)  # exp(-0.5) at one sigma
+    (torch.Size([1, 8, 12]), 1.0, 0.607)
     """
 
     backend = [TransformBackends.TORCH]

@@ -37,6 +37,13 @@ class ResizeWithPad(InvertibleTransform):
     Args:
         spatial_size: (x, y) size of the grid.
         mode: "bilinear" or "nearest".
+
+    >>> resize = ResizeWithPad((64, 128))
+    >>> on_grid = resize(torch.ones(1, 200, 300))  # scaled by 0.32 to 64 x 96, 16 rows of zeros above and below
+    >>> on_grid.shape, float(on_grid[0, 0, 15]), round(float(on_grid[0, 0, 16]), 3)
+    (torch.Size([1, 64, 128]), 0.0, 1.0)
+    >>> resize.inverse(on_grid).shape
+    torch.Size([1, 200, 300])
     """
 
     backend = [TransformBackends.TORCH]
@@ -127,6 +134,9 @@ def fit_inside(source: Sequence[int], grid: Sequence[int]) -> tuple[tuple[int, i
         grid: (x, y) size of the grid.
     Returns:
         Scaled size (w, h) and number of padding pixels (left, top); an odd remainder is one larger right and below.
+
+    >>> fit_inside((200, 300), (64, 128))
+    ((64, 96), (0, 16))
     """
     scale = min(grid[0] / source[0], grid[1] / source[1])
     w, h = (min(max(int(side * scale + 0.5), 1), room) for side, room in zip(source, grid))

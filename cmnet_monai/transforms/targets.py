@@ -44,6 +44,12 @@ class TargetFromLabel(Transform):
             out) in the channels of centres and vertebrae, and in that of L1-L5 where the topmost is below L1. For
             readers who stop at L1 or T12 although the film shows more. Not for protocol "lumbar", where nothing above
             L1 is vertebra, and not for binary masks.
+
+    >>> label = np.zeros((1, 4, 6), dtype=np.uint8)
+    >>> label[0, 1, 1], label[0, 2, 4] = 24, 26  # L5, S1
+    >>> target = TargetFromLabel("visible")(label, np.zeros((1, 4, 6), dtype=np.float32))
+    >>> target.shape, float(target[1].sum()), float(target[2].sum())  # centre, vertebra, S1
+    (torch.Size([3, 4, 6]), 1.0, 1.0)
     """
 
     backend = [TransformBackends.NUMPY]

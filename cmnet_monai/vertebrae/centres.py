@@ -29,6 +29,11 @@ def find_centres(
         the maximum of the unsmoothed map beside the peak.
     Raises:
         ValueError: the map does not have two axes.
+
+    >>> x, y = np.mgrid[0:40, 0:60]
+    >>> points, scores = find_centres(np.exp(-((x - 15.3) ** 2 + (y - 30.0) ** 2) / 50))
+    >>> points.round(1).tolist()
+    [[15.3, 30.0]]
     """
     if centre_map.ndim != 2:
         raise ValueError(f"a centre map has shape (x, y); got {centre_map.shape}")

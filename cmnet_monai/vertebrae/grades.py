@@ -33,7 +33,11 @@ class Deformity:
 
 
 def genant_grade(loss_percent: float) -> int:
-    """Genant grade candidate, 0 to 3, of a loss of height: 20-25 % is 1, over 25 % is 2, over 40 % is 3."""
+    """Genant grade candidate, 0 to 3, of a loss of height: 20-25 % is 1, over 25 % is 2, over 40 % is 3.
+
+    >>> [genant_grade(loss) for loss in (19.9, 20.0, 30.0, 41.0)]
+    [0, 1, 2, 3]
+    """
     return sum((loss_percent >= GENANT_PERCENT[0], loss_percent > GENANT_PERCENT[1], loss_percent > GENANT_PERCENT[2]))
 
 
@@ -84,6 +88,9 @@ def meyerding_grade(slip_percent: float, least_percent: float = 5.0) -> int:
         slip_percent: slip in percent of the depth of the lower body's upper end plate; negative backwards.
         least_percent: a smaller slip gets grade 0: bodies never stand exactly in line, and measuring errs by some
             percent.
+
+    >>> [meyerding_grade(slip) for slip in (3.0, 12.0, -30.0, 60.0)]
+    [0, 1, 2, 3]
     """
     size = abs(slip_percent)
     return 0 if size < least_percent else 1 + sum(size > limit for limit in MEYERDING_PERCENT)
