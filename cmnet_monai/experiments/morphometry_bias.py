@@ -173,7 +173,8 @@ def compare_film(
         comparisons of measures and of grades, and whether the side of the patient's front was found from the label map:
         "right", "wrong" or "unknown".
     """
-    true_labels, labels = film.label_map, film.label_map if labels is None else labels
+    true_labels: NDArray[Any] = film.label_map
+    labels = true_labels if labels is None else labels
     points, valid = true_points(film), film.valid_area
     if turn_deg:
         points = {label: _turned_points(p, labels.shape, turn_deg) for label, p in points.items()}

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from cmnet_monai.io import atomic_write
 from cmnet_monai.synthetic import generate_film
 from cmnet_monai.vertebrae.flags import NOT_LATERAL_LUMBAR
 
-Pixels = NDArray[np.floating]
+Pixels = NDArray[Any]
 RIGHT = "lateral lumbar"
 """The kind of film that is none of them: its flags are false alarms."""
 
