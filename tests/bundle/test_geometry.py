@@ -114,7 +114,7 @@ films = st.builds(
 )
 grids = st.tuples(st.integers(60, 300), st.integers(60, 300))
 
-TINY = Film((11, 17), 1, 0.3, 0.0, (2.5, 0.4), 90, (True, False), True, 1)
+TINY = Film((17, 23), 1, 0.3, 0.0, (2.5, 0.4), 90, (True, False), True, 1)
 WIDE = Film((401, 97), 2, 0.05, 0.2, (0.11, 0.37), -35, (False, True), False, 2)
 TALL = Film((83, 419), 5, 0.3, 0.25, (0.143, 0.143), 180, (True, True), True, 3)
 HUGE = Film((3001, 4003), 5, 0.2, 0.2, (0.1, 0.1), 0, (False, False), False, 4)

@@ -18,8 +18,8 @@ from cmnet_monai.synthetic import SyntheticFilm, generate_film
 COVERED = "L3"
 SHARE = 0.6
 """Of noise in the grey values of a covered body."""
-SEEDS = (701, 703, 704)
-"""Films on which the network misses the covered body."""
+SEEDS = (701, 703, 707)
+"""Films on which the shipped weights miss the covered body."""
 
 
 @pytest.fixture(scope="module")

@@ -54,4 +54,4 @@ def test_freed_memory_is_kept_for_the_next_tensor() -> None:
     assert returned >= 10 * 16384  # ten tensors have 16384 pages of 4 KiB each
     assert kept < 0.75 * returned
     if torch.version.cuda is None:  # in CUDA builds a small block lies behind the tensor at times: the heap grows again
-        assert kept < 40_000  # the heap grows for the first ones only
+        assert kept < 70_000  # the heap grows for the first ones only: two to four, as what lies in it has it
