@@ -24,6 +24,7 @@ def predict(
     dicom_sr: Annotated[
         bool, typer.Option("--dicom-sr", help="A DICOM structured report with the measurements, likewise.")
     ] = False,
+    csv: Annotated[bool, typer.Option(help="The batch's tables; failures.csv is always written.")] = True,
     levels: Annotated[str, typer.Option(help="Levels that the binary mask holds.")] = ",".join(LUMBAR),
     anterior: Annotated[str, typer.Option(help="Where the patient's front is: left, right, or auto.")] = "auto",
     centres: Annotated[
@@ -35,6 +36,9 @@ def predict(
     ] = False,
     anonymous_names: Annotated[
         bool, typer.Option("--anonymous-names", help="Name outputs by a hash, not by the film.")
+    ] = False,
+    with_identifiers: Annotated[
+        bool, typer.Option("--with-identifiers", help="Patient and study in tables, page and JSON; by default nowhere.")
     ] = False,
     resume: Annotated[bool, typer.Option(help="Keep results that are there already; or do every film again.")] = True,
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda, cuda:1; found by itself by default.")] = None,  # noqa: UP045
@@ -71,7 +75,7 @@ def predict(
     settings |= {} if centres is None else {"given_centres": str(centres)}
     try:
         settings["levels"] = _levels(levels)
-        wanted = Wanted(overlay, dicom_seg, dicom_sr, _side(anterior), all_mm)
+        wanted = Wanted(overlay, dicom_seg, dicom_sr, _side(anterior), all_mm, with_identifiers, csv)
         done = run(films, output, bundle_root(bundle), wanted, typer.echo, engine, **settings)
     except (OSError, ValueError, RuntimeError) as error:
         fail(error)

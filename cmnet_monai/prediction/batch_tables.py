@@ -36,19 +36,23 @@ PAGE_COLUMNS = MappingProxyType(
 )
 """Columns of the batch's page."""
 
+PAGE_IDENTIFIERS = MappingProxyType({"patient_id": "patient ID", "study_date": "study date"})
+"""Further columns of the page where identifiers are asked for."""
+
 
 class BatchTables:
     """Tables and pages of a batch. Records stay on the disk, so memory does not grow with the number of films.
 
     Args:
         output: the folder of the results; it gets `TABLES`, ``failures.csv``, and ``report.html`` with further pages.
+        tables: write `TABLES`; those of an earlier run go if not.
 
     Attributes:
         flagged: films with at least one flag.
     """
 
-    def __init__(self, output: Path) -> None:
-        self.output = output
+    def __init__(self, output: Path, tables: bool = True) -> None:
+        self.output, self.tables = output, tables
         self.flagged = 0
         self._names: list[str] = []
         self._columns: dict[str, dict[str, None]] = {table: {} for table in TABLES}
@@ -65,13 +69,18 @@ class BatchTables:
         from cmnet_monai.visualize import write_batch_page
 
         for table, records_of in TABLES.items():
+            if not self.tables:
+                (self.output / table).unlink(missing_ok=True)
+                continue
             rows = (row for finished in self._read() for row in records_of(finished))
             write_table(self.output / table, rows, list(self._columns[table]))
         write_table(self.output / "failures.csv", failures, FAILURE_COLUMNS)
         films = (
             {**one.film, "flags": [flag["text"] for flag in one.flags], "picture": one.picture} for one in self._read()
         )
-        write_batch_page(self.output / PAGE_NAME, films, PAGE_COLUMNS, failures, count=len(self._names))
+        columns = dict(PAGE_COLUMNS)
+        columns |= {name: text for name, text in PAGE_IDENTIFIERS.items() if name in self._columns["films.csv"]}
+        write_batch_page(self.output / PAGE_NAME, films, columns, failures, count=len(self._names))
 
     def _read(self) -> Iterator[Finished]:
         return (read_finished(self.output, name) for name in self._names)

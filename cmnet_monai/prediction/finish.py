@@ -23,6 +23,7 @@ from cmnet_monai.io import (
     write_dicom_sr,
 )
 from cmnet_monai.io.errors import error_text
+from cmnet_monai.io.identifiers import read_identifiers
 from cmnet_monai.io.results import GIVEN_ENTRY, FilmResult, film_fingerprint
 from cmnet_monai.prediction.dicom_rows import report_sites
 from cmnet_monai.vertebrae import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
@@ -46,6 +47,8 @@ class Wanted:
         dicom_sr: a DICOM structured report with the measurements; DICOM films only.
         anterior: where the patient's front is: "left", "right", or "auto" to find it film by film.
         all_millimetres: give millimetres for detector and unspecified spacings too, their provenance beside them.
+        identifiers: the patient's and the study's identifiers in the tables (`IDENTIFIERS`); DICOM films only.
+        tables: the batch's tables, ``failures.csv`` apart.
     """
 
     overlay: bool = False
@@ -53,6 +56,8 @@ class Wanted:
     dicom_sr: bool = False
     anterior: str = AUTO
     all_millimetres: bool = False
+    identifiers: bool = False
+    tables: bool = field(default=True, repr=False)  # changes no film's own files
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,8 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
         file.unlink(missing_ok=True)
     labels, film = read_label_map(result.labels_png), read_film(film_file)
     measures, finished = _measure(film, labels, record, wanted, shown)
+    if wanted.identifiers:
+        finished.film.update(read_identifiers(film_file))
     scale = _scale(film, wanted)
     steps: dict[str, tuple[bool, Callable[[], object]]] = {
         "overlay": (

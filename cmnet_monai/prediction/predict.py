@@ -97,7 +97,7 @@ def predict(
     failures = [{"film": source, "reason": why, "remedy": "check the path"} for source, why in missing.items()]
     say("Measuring and writing ...")
     anonymous = str(settings.get("anonymous_names", False)).lower() == "true"
-    batch = BatchTables(output)
+    batch = BatchTables(output, wanted.tables)
     with sigterm_exits():
         failures += _finish_all(manifest, batch, wanted, anonymous)
         batch.write(failures)

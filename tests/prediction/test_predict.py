@@ -12,6 +12,7 @@ import highdicom
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 from typer.testing import CliRunner
 
 from cmnet_monai.cli import app
@@ -117,6 +118,30 @@ def test_command_says_what_happened_and_ends_with_its_code(films: Path, tmp_path
     assert nothing.exit_code == 1 and not (tmp_path / "o").exists()
     wrong = CliRunner().invoke(app, ["predict", str(films), "-o", str(tmp_path / "o"), "--levels", "L9"])
     assert wrong.exit_code == 1
+
+
+def test_identifiers_stand_nowhere_unless_asked_for(films: Path, tmp_path: Path) -> None:
+    film, out = films / "film_0.dcm", tmp_path / "out"
+    header = dcmread(film, stop_before_pixels=True)
+    words = [str(header[name].value) for name in ("PatientID", "PatientName", "StudyInstanceUID")]
+
+    def run(*options: str) -> str:
+        result = CliRunner().invoke(app, ["predict", str(film), "-o", str(out), "--no-overlay", *options])
+        assert result.exit_code == 0, result.output
+        return "".join(
+            file.read_text(encoding="utf-8")
+            for file in out.iterdir()
+            if file.suffix != ".png" and "nii" not in file.name
+        )
+
+    asked = run("--with-identifiers")
+    (row,) = csv.DictReader((out / "films.csv").open(encoding="utf-8"))
+    assert [row[name] for name in ("patient_id", "patient_name", "study_uid")] == words
+    assert row["study_date"] == header.StudyDate and row["patient_birth_date"] == str(header.PatientBirthDate)
+    assert words[0] in (out / "report.html").read_text(encoding="utf-8") and all(word in asked for word in words)
+    plain = run("--no-csv")
+    assert not any(word in plain for word in words)
+    assert not (out / "films.csv").exists() and (out / "failures.csv").exists()
 
 
 def test_onnx_runtime_gives_the_same_masks_in_the_films_own_grid(
