@@ -6,6 +6,9 @@ import torch
 from monai.metrics import get_confusion_matrix
 from torch import Tensor
 
+_ROUNDING = 1e-4
+"""How far interpolation may carry a probability beyond 0 or 1."""
+
 
 def confusion_counts(y_pred: Tensor, y: Tensor) -> Tensor:
     """Count true positives, false positives, true negatives and false negatives.
@@ -87,8 +90,9 @@ def average_precision(y_pred: Tensor, y: Tensor, thresholds: int | None = None) 
         raise ValueError(f"Maps must both be (B, C, ...), got y_pred {tuple(y_pred.shape)} and y {tuple(y.shape)}")
     probabilities = torch.as_tensor(y_pred).as_subclass(Tensor).float().flatten(2)
     truth = torch.as_tensor(y).as_subclass(Tensor).flatten(2) > 0.5
-    if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
+    if not bool(((probabilities >= -_ROUNDING) & (probabilities <= 1 + _ROUNDING)).all()):
         raise ValueError("y_pred must hold probabilities in [0, 1]; apply Activationsd(sigmoid=True) first")
+    probabilities = probabilities.clamp(0, 1)
     result = torch.full(probabilities.shape[:2], torch.nan)
     for b, c in torch.nonzero(truth.any(-1)).tolist():
         result[b, c] = binary_average_precision(probabilities[b, c], truth[b, c].long(), thresholds=thresholds)

@@ -100,3 +100,12 @@ def test_average_precision_without_positives_is_nan_and_logits_are_refused() -> 
     assert math.isnan(first) and 0 < second <= 1
     with pytest.raises(ValueError, match="probabilities"):
         average_precision(maps * 3 - 1, truth)
+
+
+def test_rounding_of_interpolated_probabilities_is_no_error() -> None:
+    truth = torch.tensor([[[1.0, 0.0, 1.0, 0.0]]])
+    exact = torch.tensor([[[1.0, 0.0, 0.4, 0.6]]])
+    rounded = exact + torch.tensor([2e-7, -2e-7, 0.0, 0.0])
+    assert float(average_precision(rounded, truth)) == float(average_precision(exact, truth))
+    with pytest.raises(ValueError, match="probabilities"):
+        average_precision(exact + 0.01, truth)
