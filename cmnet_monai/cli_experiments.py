@@ -102,9 +102,8 @@ def run(
     except (OSError, ValueError, RuntimeError) as error:
         fail(error)
     if not dry_run:
-        typer.echo(
-            f"results: {folder / 'results'}; now: cmnet-monai experiments report --work {work}{' --quick' * quick}"
-        )
+        then = f"cmnet-monai experiments report --work {work}{' --quick' * quick}"
+        typer.echo(f"results: {folder / 'results'}; now: {then}")
 
 
 @app.command("report")

@@ -27,10 +27,7 @@ def predict(
     csv: Annotated[bool, typer.Option(help="The batch's tables; failures.csv is always written.")] = True,
     levels: Annotated[str, typer.Option(help="Levels that the binary mask holds.")] = ",".join(LUMBAR),
     anterior: Annotated[str, typer.Option(help="Where the patient's front is: left, right, or auto.")] = "auto",
-    centres: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="JSON of centres that you give for some films, all or to add, with levels: docs/outputs.md."),
-    ] = None,
+    centres: Annotated[Optional[Path], typer.Option(help="JSON of centres to mend films by: docs/outputs.md.")] = None,  # noqa: UP045
     all_mm: Annotated[
         bool, typer.Option("--all-mm", help="Millimetres for detector and unspecified spacings too (magnified!).")
     ] = False,
@@ -55,7 +52,6 @@ def predict(
     Each film gets a mask of L1-L5, a label map of every level (NIfTI and PNG), centres and measurements (JSON) and a
     picture; the batch gets films.csv, vertebrae.csv, discs.csv, flags.csv and failures.csv. Results that are there
     already are kept, so a run that was broken off goes on where it stopped. One bad film never stops the others.
-
     Exit code: 0 if every film worked, 3 if some did not, 1 if none did.
 
     \b
@@ -68,11 +64,8 @@ def predict(
     from cmnet_monai.prediction import Wanted
     from cmnet_monai.prediction import predict as run
 
-    settings: dict[str, object] = {"batch_size": batch_size, "num_workers": workers, "anonymous_names": anonymous_names}
-    settings["resume"] = resume
-    settings |= {} if device is None else {"device": device}
-    settings |= {} if weights is None else {"ckpt_path": str(weights)}
-    settings |= {} if centres is None else {"given_centres": str(centres)}
+    settings = _settings(batch_size=batch_size, num_workers=workers, resume=resume, anonymous_names=anonymous_names)
+    settings |= _settings(device=device, ckpt_path=weights, given_centres=centres)
     try:
         settings["levels"] = _levels(levels)
         wanted = Wanted(overlay, dicom_seg, dicom_sr, _side(anterior), all_mm, with_identifiers, csv)
@@ -81,6 +74,11 @@ def predict(
         fail(error)
     _say(done)
     raise typer.Exit(done.exit_code)
+
+
+def _settings(**options: object) -> dict[str, object]:
+    """Overrides of the inference config, of the options that were given."""
+    return {name: str(v) if isinstance(v, Path) else v for name, v in options.items() if v is not None}
 
 
 def _say(done: Prediction) -> None:

@@ -107,11 +107,7 @@ def find_flags(
         *_film_flags(label_map, bodies, aspect_yx, scores or {}, valid_area),
         *_count_flags(labels),
         *_gap_flags(labels),
-    ]
-    found += [
-        Flag(GIVEN_CENTRE_MISSED, None, f"Nothing was found at the centre given at x {x:.0f}, y {y:.0f}.")
-        for x, y in given_xy
-        if not region_at(label_map, (x, y), _NEAR * label_map.shape[1])
+        *_given_flags(label_map, given_xy),
     ]
     cut = set(cut_labels(label_map, valid_area))
     bright = {} if pixels is None else bright_object_scores(pixels, label_map, valid_area)
@@ -131,6 +127,14 @@ def find_flags(
             text = f"{level} holds something bright with sharp edges: an implant or bone cement is suspected."
             found.append(Flag(IMPLANT_OR_CEMENT, level, text))
     return tuple(found)
+
+
+def _given_flags(label_map: Labels, given_xy: Sequence[tuple[float, float]]) -> list[Flag]:
+    return [
+        Flag(GIVEN_CENTRE_MISSED, None, f"Nothing was found at the centre given at x {x:.0f}, y {y:.0f}.")
+        for x, y in given_xy
+        if not region_at(label_map, (x, y), _NEAR * label_map.shape[1])
+    ]
 
 
 def _film_flags(
