@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import re
 from pathlib import Path
 
@@ -187,15 +188,11 @@ def test_caching_datasets_give_what_a_plain_one_does(kind: str, tmp_path: Path) 
             assert_same(expected[i], dataset[i])
 
 
-def no_change(value: object) -> object:
-    return value
-
-
 @pytest.mark.parametrize("loader", ["threads", "fork", "spawn"])
 def test_loaders_give_what_a_plain_loop_does(loader: str) -> None:
     # Of fixed transforms: what random ones draw is the loader's business.
     data = [meta_tensors(0) for _ in range(2)]
-    dataset = Dataset(data, Compose([Lambdad("image", no_change), *fixed_chain().transforms]))
+    dataset = Dataset(data, Compose([Lambdad("image", operator.pos), *fixed_chain().transforms]))
     if loader == "threads":
         batches = ThreadDataLoader(dataset, batch_size=2, num_workers=0)
     else:
