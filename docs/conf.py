@@ -17,6 +17,7 @@ html_title = f"cmnet-monai {__version__}"
 nitpicky = True
 # Types of other libraries have no pages here, nor have a few helpers that signatures name.
 nitpick_ignore_regex = [
+    (r"py:exc", r"importlib\..*"),
     (r"py:class", r"(collections|datetime|ignite|monai|np|numpy|os|pathlib|torch)\..*"),
     (r"py:class", r"Engine|NDArray|Path|AlgorithmIdentificationSequence"),
     (r"py:class", r"cmnet_monai\.(datasets\.public\.Summary|io\.dicom_codes\.Concept)"),

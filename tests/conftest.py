@@ -31,3 +31,13 @@ def shipped_onnx(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
     assert export_network(repository / "bundle", path) == "ONNX"
     return path
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five synthetic films of 256 rows with their datalist: three to train on, one to validate, one to test."""
+    from cmnet_monai.datasets import synthesize
+
+    folder = tmp_path_factory.mktemp("dataset")
+    synthesize(folder, 5, seed=3, height_px=256, workers=1, progress=False)
+    return folder

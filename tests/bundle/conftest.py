@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from cmnet_monai.datasets import synthesize
 from cmnet_monai.networks import CMNet
 
 SECONDS = 600
@@ -45,12 +44,13 @@ def tiny() -> tuple[str, ...]:
     return ("--max_epochs", "1", "--batch_size", "2", "--num_workers", "0", *size)
 
 
-@pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five synthetic films of 256 rows with their datalist: three to train on, one to validate, one to test."""
-    folder = tmp_path_factory.mktemp("dataset")
-    synthesize(folder, 5, seed=3, height_px=256, workers=1, progress=False)
-    return folder
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As in the subprocesses: the number of threads decides the order of sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

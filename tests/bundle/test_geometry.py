@@ -153,7 +153,7 @@ def scale_of(film: Film, grid: tuple[int, int]) -> float:
     return min(g / n for g, n in zip(grid, film.size_xy))
 
 
-def check(root: Path, film: Film, grid: tuple[int, int]) -> None:
+def assert_results_in_place(root: Path, film: Film, grid: tuple[int, int]) -> None:
     labels = {}
     for name in ("dicom", "png", "nifti"):
         with Image.open(root / f"{name}_labels.png") as png:
@@ -175,11 +175,11 @@ def check(root: Path, film: Film, grid: tuple[int, int]) -> None:
         for corner in ((0, 0, 0), (film.size_xy[0] - 1, 0, 0), (0, film.size_xy[1] - 1, 0)):
             points = [one.TransformIndexToPhysicalPoint(corner) for one in (image, mask)]
             np.testing.assert_allclose(points[1][:2], points[0][:2], rtol=1e-5, atol=1e-3)
-    check_segmentation(root, labels["dicom"])
+    assert_segmentation(root, labels["dicom"])
 
 
-def check_segmentation(root: Path, labels: np.ndarray) -> None:
-    """highdicom and DCMTK's picture show the label map's bodies where they are."""
+def assert_segmentation(root: Path, labels: np.ndarray) -> None:
+    """highdicom, and DCMTK's picture where DCMTK is there, show the label map's bodies where they are."""
     seg = write_dicom_seg(root / "seg.dcm", root / "films" / "dicom.dcm", labels, run_id="run")
     opened = highdicom.seg.segread(str(seg))
     frames = opened.pixel_array.reshape(-1, opened.Rows, opened.Columns)
@@ -194,10 +194,10 @@ def check_segmentation(root: Path, labels: np.ndarray) -> None:
                 np.testing.assert_array_equal(np.asarray(image).T > 0, labels == code)
 
 
-def check_one(run: Callable[[Film, tuple[int, int]], Path], film: Film, grid: tuple[int, int]) -> None:
+def assert_comes_back(run: Callable[[Film, tuple[int, int]], Path], film: Film, grid: tuple[int, int]) -> None:
     root = run(film, grid)
     try:
-        check(root, film, grid)
+        assert_results_in_place(root, film, grid)
     finally:
         shutil.rmtree(root)
 
@@ -219,7 +219,7 @@ def fits(film: Film, grid: tuple[int, int]) -> bool:
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_mask_comes_back_where_it_was_drawn(run: Callable, film: Film, grid: tuple[int, int]) -> None:
     assume(fits(film, grid))
-    check_one(run, film, grid)
+    assert_comes_back(run, film, grid)
 
 
 @pytest.mark.slow
@@ -227,14 +227,19 @@ def test_mask_comes_back_where_it_was_drawn(run: Callable, film: Film, grid: tup
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_mask_comes_back_where_it_was_drawn_on_many_films(run: Callable, film: Film, grid: tuple[int, int]) -> None:
     assume(fits(film, grid))
-    check_one(run, film, grid)
+    assert_comes_back(run, film, grid)
 
 
 @pytest.mark.slow
 def test_mask_of_a_huge_film_comes_back_where_it_was_drawn(run: Callable) -> None:
-    check_one(run, HUGE, (288, 384))
+    assert_comes_back(run, HUGE, (288, 384))
 
 
-def test_dcmtk_was_asked() -> None:
-    if shutil.which("dcm2pnm") is None:
-        pytest.skip("needs DCMTK's dcm2pnm: its picture was left out above")
+@pytest.mark.skipif(shutil.which("dcm2pnm") is None, reason="needs DCMTK's dcm2pnm")
+def test_dcmtk_shows_the_segmentation_where_the_mask_is(run: Callable) -> None:
+    root = run(TALL, (128, 300))
+    with Image.open(root / "dicom_labels.png") as png:
+        labels = np.asarray(png).T
+    assert_segmentation(root, labels)
+    with Image.open(root / "frame.pgm") as picture:
+        assert picture.size == TALL.size_xy and np.asarray(picture).any()

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 FILMS = 7
 CONFIGS = "['bundle/configs/inference.json','bundle/configs/multi_gpu_inference.json']"
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As in the subprocesses: the number of threads decides the order of sums."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

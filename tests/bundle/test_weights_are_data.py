@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cmnet_monai.io.checksums import write_sha256
+from cmnet_monai.io.errors import causes
 
 SMALL: dict[str, Any] = {"spatial_size": [64, 128], "base_channels": 8, "passes": 1, "mirror": False}
 
@@ -25,12 +26,13 @@ class Payload:
         return Path.touch, (self.mark,)
 
 
-def causes_of(caught: pytest.ExceptionInfo) -> str:
-    texts, error = [], caught.value
-    while error is not None:
-        texts.append(str(error))
-        error = error.__cause__  # type: ignore[assignment]
-    return "\n".join(texts)
+@pytest.fixture
+def recorded(weights: Path, tmp_path: Path) -> Path:
+    """A copy of the weights with its record beside it."""
+    file = tmp_path / "model.pt"
+    shutil.copy(weights, file)
+    write_sha256(file)
+    return file
 
 
 def test_code_in_weights_is_not_run(infer: Callable, dataset: Path, tmp_path: Path) -> None:
@@ -44,11 +46,8 @@ def test_code_in_weights_is_not_run(infer: Callable, dataset: Path, tmp_path: Pa
 
 
 def test_recorded_weights_are_named_with_their_record(
-    infer: Callable, dataset: Path, weights: Path, tmp_path: Path
+    infer: Callable, dataset: Path, weights: Path, recorded: Path, tmp_path: Path
 ) -> None:
-    recorded = tmp_path / "recorded.pt"
-    shutil.copy(weights, recorded)
-    write_sha256(recorded)
     film = dataset / "films" / "film_00000.dcm"
     with_record = infer(film, tmp_path / "a", ckpt_path=str(recorded), **SMALL)["weights"]
     without = infer(film, tmp_path / "b", ckpt_path=str(weights), **SMALL)["weights"]
@@ -57,14 +56,11 @@ def test_recorded_weights_are_named_with_their_record(
 
 
 def test_exchanged_weights_are_refused_before_any_film_is_read(
-    infer: Callable, dataset: Path, weights: Path, tmp_path: Path
+    infer: Callable, dataset: Path, recorded: Path, tmp_path: Path
 ) -> None:
-    exchanged = tmp_path / "model.pt"
-    shutil.copy(weights, exchanged)
-    write_sha256(exchanged)
-    state = torch.load(exchanged, weights_only=True)
-    torch.save({name: value + 1 for name, value in state.items()}, exchanged)
+    state = torch.load(recorded, weights_only=True)
+    torch.save({name: value + 1 for name, value in state.items()}, recorded)
     with pytest.raises(RuntimeError) as caught:
-        infer(dataset / "films", tmp_path / "out", ckpt_path=str(exchanged), **SMALL)
-    assert "damaged or was exchanged" in causes_of(caught)
+        infer(dataset / "films", tmp_path / "out", ckpt_path=str(recorded), **SMALL)
+    assert "damaged or was exchanged" in "\n".join(map(str, causes(caught.value)))
     assert not (tmp_path / "out").exists()

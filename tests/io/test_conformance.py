@@ -162,7 +162,7 @@ def rendered_by_dcmtk(path: Path, syntax: str) -> np.ndarray:
     return np.asarray(Image.open(picture)).astype(float)
 
 
-def check(case: dict[str, Any], read_film, folder: Path) -> None:
+def assert_as_dcmtk_renders(case: dict[str, Any], read_film, folder: Path) -> None:
     stored = stored_values(case)
     film, twin = write(case, stored, folder)
     inverted, contradictory = POLARITIES[case["polarity"]]
@@ -218,7 +218,7 @@ def test_the_cases_hold_every_pair_that_can_be() -> None:
 @needs_dcmtk
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_a_film_is_what_dcmtk_renders(case, read_film, tmp_path):
-    check(case, read_film, tmp_path)
+    assert_as_dcmtk_renders(case, read_film, tmp_path)
 
 
 @needs_dcmtk
@@ -227,6 +227,6 @@ def test_a_film_of_any_combination_is_what_dcmtk_renders(read_film, tmp_path):
     cases = list(every_case(FACTORS, allowed))
     for case in random.Random(0).sample(cases, 2000):
         try:
-            check(case, read_film, tmp_path)
+            assert_as_dcmtk_renders(case, read_film, tmp_path)
         except AssertionError as error:
             raise AssertionError(name_of(case)) from error

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from cmnet_monai import __version__
-from cmnet_monai.datasets import synthesize
 from cmnet_monai.packaging import BUNDLE_NAME, package_bundle
 
 pytestmark = pytest.mark.slow
@@ -47,14 +46,6 @@ def runner(folder: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five synthetic films with their datalist."""
-    folder = tmp_path_factory.mktemp("films")
-    synthesize(folder, 5, seed=3, height_px=256, workers=1, progress=False)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def without_package(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Run:
     """An environment with MONAI and what the bundle's metadata name, and nothing of this project."""
     run = runner(tmp_path_factory.mktemp("without") / "venv")
@@ -69,7 +60,7 @@ def without_package(tmp_path_factory: pytest.TempPathFactory, repository: Path) 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="metadata.json states versions for Python 3.11 and later")
 def test_archive_needs_monai_and_the_packages_that_it_names(
-    without_package: Run, repository: Path, films: Path, tmp_path: Path
+    without_package: Run, repository: Path, dataset: Path, tmp_path: Path
 ) -> None:
     def monai(verb: str, *options: object, **variables: str) -> str:
         return without_package("-m", "monai.bundle", verb, *options, cwd=where, **variables)
@@ -80,14 +71,14 @@ def test_archive_needs_monai_and_the_packages_that_it_names(
     root = where = tmp_path / BUNDLE_NAME
 
     out, overlays = tmp_path / "out", "['configs/train.json','configs/{}.json']"
-    monai("run", "--config_file", "configs/inference.json", "--dataset_dir", films / "films", "--output_dir", out)
+    monai("run", "--config_file", "configs/inference.json", "--dataset_dir", dataset / "films", "--output_dir", out)
     assert json.loads((out / "manifest.json").read_text(encoding="utf-8"))["counts"]["done"] == 5
-    evaluation = ("--dataset_dir", films, "--output_dir", tmp_path / "eval")
+    evaluation = ("--dataset_dir", dataset, "--output_dir", tmp_path / "eval")
     monai("run", "--config_file", overlays.format("evaluate"), *evaluation)
     metrics = dict(line.split(",") for line in (tmp_path / "eval" / "metrics.csv").read_text().splitlines())
     assert float(metrics["test_dice"]) > 0.8
 
-    tuned = ("--init_weights", "models/model.pt", "--output_dir", tmp_path / "run", "--dataset_dir", films)
+    tuned = ("--init_weights", "models/model.pt", "--output_dir", tmp_path / "run", "--dataset_dir", dataset)
     small = ("--max_epochs", 1, "--val_interval", 1, "--epoch_length", 2, "--batch_size", 2, "--num_workers", 0)
     overlay = overlays.format("pretrain.json','configs/finetune")
     monai("run", "--config_file", overlay, *tuned, *small, "--shares", "[1.0]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def report(
     """Write ``report.html`` (one page, pictures inside) and ``report.md`` (pictures in ``figures``).
 
     Args:
-        work: folder of the runs; only ``results`` below it is read, and the pictures it names.
+        work: folder of the runs; only ``results`` below it is read, and the pictures it names. Its ``note.txt``, if
+            there is one, comes into the introduction: paragraphs, and commands between Markdown's fences.
         output: folder of the pages, the work folder by default; or a file, ``.md`` or ``.html``, for that page alone.
         experiments: which; all by default.
         real_films: show masks on real films too. Keep such a report to yourself.
@@ -45,7 +47,8 @@ def report(
 def report_blocks(work: Path, experiments: Iterable[Experiment], real_films: bool = False) -> list[Block]:
     """Everything that the report says."""
     chosen = list(experiments)
-    blocks: list[Block] = [Heading(TITLE, 1), *_introduction(), *_overview(chosen), *_definitions()]
+    note = _note(work / "results" / "note.txt")
+    blocks: list[Block] = [Heading(TITLE, 1), *_introduction(), *note, *_overview(chosen), *_definitions()]
     for experiment in chosen:
         blocks += [Heading(f"{experiment.name}: {experiment.title}"), Text(f"Answers {experiment.answers}.")]
         blocks += [
@@ -55,6 +58,19 @@ def report_blocks(work: Path, experiments: Iterable[Experiment], real_films: boo
         for bed in experiment.beds:
             blocks += section(read_results(experiment, work, bed), real_films)
         blocks += [Heading("What differs from the paper", 3), Items(experiment.differs)]
+    return blocks
+
+
+def _note(file: Path) -> list[Block]:
+    if not file.is_file():
+        return []
+    parts = re.split(r"^```\w*\n(.*?)^```\n", file.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    blocks: list[Block] = []
+    for number, part in enumerate(parts):  # text and commands take turns
+        if number % 2:
+            blocks.append(Code(part.rstrip("\n")))
+        else:
+            blocks += [Text(" ".join(text.split())) for text in part.split("\n\n") if text.strip()]
     return blocks
 
 

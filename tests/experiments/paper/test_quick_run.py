@@ -233,3 +233,13 @@ def test_baseline_weights_are_evaluated_by_the_bundle_too(bench: Bench, tmp_path
     assert record is not None
     # L1-L5 by name are a part of what the threshold alone gives.
     assert 0 <= found["test_recall"] <= max(film["recall"] for film in record["films"]) + 1e-6
+
+
+def test_a_note_beside_the_results_comes_into_the_introduction(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    text = "One seed,\ntwo cores.\n\nAs said.\n\n```bash\nrun a \\\n    --set b=1\n```\n\nNo more.\n"
+    (tmp_path / "results" / "note.txt").write_text(text, encoding="utf-8")
+    html, markdown = (page.read_text(encoding="utf-8") for page in report(tmp_path, tmp_path))
+    before = markdown.split("## Experiments")[0]
+    assert before.endswith("One seed, two cores.\n\nAs said.\n\n```bash\nrun a \\\n    --set b=1\n```\n\nNo more.\n\n")
+    assert "<p>One seed, two cores.</p>" in html
