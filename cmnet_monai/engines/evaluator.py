@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import threading
@@ -11,15 +10,21 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import torch
 from ignite.engine import EventEnum, Events
 from monai.data import decollate_batch
 from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents, engine_apply_transform
 
-from cmnet_monai.datasets.film_dataset import FAILURES_KEY, FailedFilm, collate_films, failed_film, is_out_of_memory
+from cmnet_monai.datasets.film_dataset import (
+    FAILURES_KEY,
+    FailedFilm,
+    collate_films,
+    failed_film,
+    free_memory,
+    is_out_of_memory,
+)
 from cmnet_monai.io import OutputError
-from cmnet_monai.io.errors import causes
+from cmnet_monai.io.errors import first_cause
 
 logger = logging.getLogger(__name__)
 
@@ -91,9 +96,7 @@ class FilmEvaluator(SupervisedEvaluator):
     def _spare(self, engine: Any, batchdata: dict[str, Any], films: int, last: FailedFilm | None) -> dict:
         """Half as many films at once from now on; one that was alone already has failed."""
         engine.state.output = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         if last is not None:
             self.fail(last)
             engine.state.batch, engine.state.output = [], []
@@ -122,7 +125,7 @@ class FilmEvaluator(SupervisedEvaluator):
                 try:
                     kept.append(engine_apply_transform(item, result, posttrans))
                 except Exception as error:
-                    stop = next((cause for cause in causes(error) if isinstance(cause, OutputError)), None)
+                    stop = first_cause(error, OutputError)
                     if stop is not None:
                         raise stop from error
                     self.fail(failed_film(item, error))

@@ -19,7 +19,7 @@ from cmnet_monai._version import __version__
 from cmnet_monai.datasets.given_centres import GIVEN_CENTRES
 from cmnet_monai.engines.evaluator import FilmEvents
 from cmnet_monai.io import OutputError, atomic_write, printable, remove_leftovers
-from cmnet_monai.io.errors import causes, error_text
+from cmnet_monai.io.errors import error_text, first_cause
 from cmnet_monai.io.results import MANIFEST_NAME, FilmResult
 
 logger = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ class RunManifest:
         )
 
     def _break_off(self, engine: Engine, error: BaseException) -> None:
-        stop = next((cause for cause in causes(error) if isinstance(cause, OutputError)), None)
+        stop = first_cause(error, OutputError)
         self.stopped = error_text(error) if stop is None else stop.reason
         self._try_to_write()
         raise error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys as Keys
 
-from cmnet_monai.datasets.film_dataset import is_out_of_memory
+from cmnet_monai.datasets.film_dataset import free_memory, is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +44,7 @@ class FilmTrainer(SupervisedTrainer):
                 if at_once < 2 or not is_out_of_memory(error) or dist.is_initialized():
                     raise
             engine.state.output = None
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            free_memory()
             self.films_at_once = at_once // 2
             logger.warning("not enough memory for %d films at once; going on with %d", at_once, self.films_at_once)
 

@@ -8,7 +8,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 _NO_PLACE = frozenset(
     getattr(errno, name)
@@ -90,6 +92,11 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
+
+
+def first_cause(error: BaseException, kind: type[_Error]) -> _Error | None:
+    """The first of an error's `causes` that is of a kind; None where none is."""
+    return next((cause for cause in causes(error) if isinstance(cause, kind)), None)
 
 
 def error_text(error: BaseException) -> str:
