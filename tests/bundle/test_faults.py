@@ -195,6 +195,15 @@ def test_output_that_cannot_be_made_is_named_before_any_film_is_read(
     assert asked == [] and (tmp_path / "a file").read_text(encoding="utf-8") == "in the way"
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Interrupts arrive, even where whoever started the tests in the background had them ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", [0, 1])
 def test_signal_ends_the_run_in_order(
