@@ -30,13 +30,13 @@ def _changed(
     return Variant(name, title, training, group=group, x=x, against=DEFAULT, quick=quick)
 
 
-def _grid(width: int, height: int) -> Variant:
-    """A grid, its sigma in proportion; the films of a large one are not kept in memory."""
-    sigma = round(4.0 * width / 288, 3)
-    title = f"{width} x {height}"
-    changes: dict[str, Any] = {"spatial_size": (width, height), "heatmap_sigma": sigma}
-    changes |= {"cache_rate": 0.0} if width > 400 else {}
-    return _changed(f"grid_{width}", title, "Grid (x, y)", float(width), **changes)
+def _scaled(name: str, group: str, factor: float, *settings: str) -> Variant:
+    """A row whose training has settings that are multiples of the default's."""
+    training = Training(scaled=tuple((setting, factor) for setting in settings))
+    title = f"{factor:.3g} times the default's"
+    return Variant(
+        f"{name}_{round(100 * factor)}", title, training, group=group, x=factor, against=DEFAULT, quick=False
+    )
 
 
 def _real_films(count: int) -> Variant:
@@ -75,7 +75,7 @@ def _films(share: float) -> Variant:
     )
 
 
-SIGMA, LOSS, WIDTH, FLIPS = "Heatmap sigma, pixels of the grid", "Loss", "Base width", "Flips"
+SIGMA, LOSS, WIDTH, GRID, FLIPS = "Heatmap sigma", "Loss", "Base width", "Grid, sigma with it", "Flips"
 
 ABLATIONS = Experiment(
     "ablations",
@@ -83,23 +83,16 @@ ABLATIONS = Experiment(
     "beyond the paper, and its outlook (corner points)",
     "Which of the choices that were set by judgement matter?",
     (
-        Variant(DEFAULT, "default: sigma 4, 0.5 + 0.5 with BCE, width 16, 288 x 384, left-right flips"),
-        _changed("sigma_2", "2", SIGMA, 2.0, heatmap_sigma=2.0),
-        _changed("sigma_3", "3", SIGMA, 3.0, heatmap_sigma=3.0),
-        _changed("sigma_6", "6", SIGMA, 6.0, heatmap_sigma=6.0),
-        _changed("sigma_8", "8", SIGMA, 8.0, heatmap_sigma=8.0),
+        Variant(DEFAULT, "default"),
+        *(_scaled("sigma", SIGMA, factor, "heatmap_sigma") for factor in (0.5, 0.75, 1.5, 2.0)),
         _changed("loss_seg", "0.25 centre + 0.75 segmentation", LOSS, w_centre=0.25, w_seg=0.75),
         _changed("loss_centre", "0.75 centre + 0.25 segmentation", LOSS, w_centre=0.75, w_seg=0.25),
         _changed(
             "loss_sum", "sum instead of mean (1 + 1, BCE doubled too)", LOSS, w_centre=1.0, w_seg=1.0, bce_weight=1.0
         ),
         _changed("loss_dice", "Dice alone, as in the paper", LOSS, quick=True, bce_weight=0.0),
-        _changed("width_8", "8", WIDTH, 8.0, base_channels=8),
-        _changed("width_24", "24", WIDTH, 24.0, base_channels=24),
-        _changed("width_32", "32", WIDTH, 32.0, base_channels=32),
-        _grid(192, 256),
-        _grid(384, 512),
-        _grid(512, 1024),
+        *(_scaled("width", WIDTH, factor, "base_channels") for factor in (0.5, 1.5, 2.0)),
+        *(_scaled("grid", GRID, factor, "spatial_size", "heatmap_sigma") for factor in (2 / 3, 4 / 3)),
         Variant(
             "finest_head",
             "without deep supervision: heads at the finest level alone",
@@ -115,6 +108,12 @@ ABLATIONS = Experiment(
             "Equalisation",
             against=DEFAULT,
         ),
+        *(_scaled("rate", "Learning rate", factor, "learning_rate") for factor in (0.1, 0.3, 3.0)),
+        _changed("no_average", "none", "Moving average of weights", ema_decay=0.0),
+        _changed("no_grey", "grey values as they are", "Augmentation", augmentation_strength=0.0),
+        _changed("no_elastic", "no elastic deformation", "Augmentation", elastic_px=0.0),
+        _changed("no_prompt", "never", "Centre prompts in training", prompt_prob=0.0),
+        _changed("prompt_50", "in half of the samples", "Centre prompts in training", prompt_prob=0.5),
         _changed("no_flips", "none", FLIPS, flip_axes=()),
         _changed("all_flips", "left-right and up-down, as the paper's word may mean", FLIPS, flip_axes=(0, 1)),
         _films(0.05),

@@ -70,6 +70,7 @@ class Training:
         films: training sets, names of `FILM_SETS`; each counts by its films.
         protocol: label protocol.
         settings: further settings of the bundle's train.json, as (name, value) pairs.
+        scaled: settings that are multiples of the default's, whatever that is: (name, factor) pairs.
         overlays: further configs of the bundle, after train.json, pretrain.json and that of the baseline.
         share: share of the training films that are used, from the first on.
         real_films: test bed "real": real films of a fold that fine-tuning sees; None takes all, 0 means
@@ -84,6 +85,7 @@ class Training:
     films: tuple[str, ...] = ("train_lumbar",)
     protocol: str = LUMBAR_PROTOCOL
     settings: tuple[tuple[str, Any], ...] = ()
+    scaled: tuple[tuple[str, float], ...] = ()
     overlays: tuple[str, ...] = ()
     share: float = 1.0
     real_films: int | None = None

@@ -106,7 +106,8 @@ def _train_step(run: TrainingRun) -> Step:
     default = (400, 12) if run.fold is None else (110, 10)  # of finetune.json
     length = int(settings.get("epoch_length", default[0]))
     drawn = length * int(own.get("max_epochs", settings.get("max_epochs", default[1])))
-    weight = (int(own.get("base_channels", 16)) / 16) ** 2 * _area(own.get("spatial_size"))
+    times = dict(run.training.scaled)
+    weight = (times.get("base_channels", 1.0) * times.get("spatial_size", 1.0)) ** 2
     return Step(
         run.title,
         kind,
@@ -115,10 +116,6 @@ def _train_step(run: TrainingRun) -> Step:
         lambda: run.record() is not None,
         lambda: run.run(),
     )
-
-
-def _area(size: Any) -> float:
-    return 1.0 if size is None else size[0] * size[1] / (288 * 384)
 
 
 def _measure_step(run: MeasureRun) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class TrainingRun:
     def title(self) -> str:
         """A line for progress."""
         details = [f"{name}={value}" for name, value in self.training.settings]
+        details += [f"{factor:.3g} times {name}" for name, factor in self.training.scaled]
         details += [f"overlay {name}" for name in self.training.overlays]
         details += [f"{self.training.share:g} of the films"] if self.training.share != 1 else []
         what = ", ".join([self.training.network, " + ".join(self.training.films), self.training.protocol, *details])
@@ -65,6 +67,7 @@ class TrainingRun:
         """Overrides of the configs that the weights depend on, paths apart."""
         part = "pretrain" if self.fold is None else "finetune"
         chosen = {**self.bench.settings_of(part), **dict(self.training.settings)}
+        chosen |= {name: scaled(self._default(name, chosen), factor) for name, factor in self.training.scaled}
         chosen |= {"label_protocol": self.training.protocol, "seed": self.seed, "val_interval": "@max_epochs"}
         if self.training.network != CMNET:
             chosen["network_name"] = self.training.network
@@ -75,6 +78,11 @@ class TrainingRun:
         if self.bench.device:
             chosen["device"] = self.bench.device
         return chosen
+
+    def _default(self, name: str, chosen: Mapping[str, Any]) -> Any:
+        """A setting as given, else as the last of the configs that has it says."""
+        found = [config[name] for config in map(read_json, self.configs) if config and name in config]
+        return chosen[name] if name in chosen else found[-1]
 
     def identity(self) -> str:
         """Hash of configs, settings, films and what came before."""
@@ -168,3 +176,14 @@ class TrainingRun:
         """Films that training goes through, over all epochs."""
         length = int(self.resolved("epoch_length")) or self.bench.scale.training_films
         return length * int(self.resolved("max_epochs"))
+
+
+def scaled(value: Any, factor: float) -> Any:
+    """A setting times a factor: a grid's sides to multiples of 16, whole numbers whole.
+
+    >>> scaled([144, 192], 4 / 3), scaled(16, 0.5), scaled(4.0, 0.75)
+    ([192, 256], 8, 3.0)
+    """
+    if isinstance(value, list | tuple):
+        return [max(16, 16 * round(side * factor / 16)) for side in value]
+    return max(1, round(value * factor)) if isinstance(value, int) else value * factor
