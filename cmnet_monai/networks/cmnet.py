@@ -14,7 +14,7 @@ class CMNet(nn.Module):
 
     The input is a film (B, 1, W, H) scaled to 0..1 with padding 0, or film and prompt (B, 2, W, H). The prompt is a
     heatmap 0..1 of vertebral centres; a missing prompt is the same as one of zeros. The logits are one tensor
-    (B, 2 to 4, W, H) in the order of `cmnet_monai.conventions`: centre, vertebra, S1, lumbar.
+    (B, 2 to 5, W, H) in the order of `cmnet_monai.conventions`: centre, vertebra, S1, lumbar; corners are last.
 
     Any input size: zeros are appended on the right and at the bottom up to a multiple of 32, and cropped off the
     logits.
@@ -23,6 +23,7 @@ class CMNet(nn.Module):
         base_channels: channels of the finest level, a multiple of 8.
         s1_channel: whether the segmentation head has a second channel, for S1.
         lumbar_channel: whether it has a third one, for L1-L5 on their own; needs ``s1_channel``.
+        corner_channel: whether it has a last one, for the corners of the bodies.
         dropout: of the context modules' feature maps, in training only.
         initial_probability: what the sigmoid of the untrained logits is, in both heads.
 
@@ -42,16 +43,18 @@ class CMNet(nn.Module):
         dropout: float = 0.3,
         initial_probability: float = 0.5,
         lumbar_channel: bool = False,
+        corner_channel: bool = False,
     ) -> None:
         super().__init__()
         if lumbar_channel and not s1_channel:
             raise ValueError("lumbar_channel needs s1_channel: the channels are centre, vertebra, S1, lumbar")
         self.trunk = ContextLocalisationTrunk(2, base_channels, dropout)
         self.centre_head = PyramidHead(base_channels, 1, initial_probability)
-        self.segmentation_head = PyramidHead(base_channels, 1 + s1_channel + lumbar_channel, initial_probability)
+        channels = 1 + s1_channel + lumbar_channel + corner_channel
+        self.segmentation_head = PyramidHead(base_channels, channels, initial_probability)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map films (B, 1, W, H), or films and prompts (B, 2, W, H), to logits (B, 2 to 4, W, H)."""
+        """Map films (B, 1, W, H), or films and prompts (B, 2, W, H), to logits (B, 2 to 5, W, H)."""
         check_input(x, 1, 2)
         width, height = x.shape[2], x.shape[3]
         if x.shape[1] == 1:

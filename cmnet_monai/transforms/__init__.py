@@ -12,6 +12,7 @@ from cmnet_monai.transforms.centres import (
     CentresFromLabelDict,
 )
 from cmnet_monai.transforms.check_film import CheckFilm, CheckFilmD, CheckFilmd, CheckFilmDict
+from cmnet_monai.transforms.corner_heatmap import AppendCornersD, AppendCornersd, AppendCornersDict
 from cmnet_monai.transforms.crop_border import CropBorder, CropBorderD, CropBorderd, CropBorderDict
 from cmnet_monai.transforms.equalize import (
     HistogramEqualize,

@@ -125,10 +125,9 @@ ABLATIONS = Experiment(
         Variant(
             "corners",
             "corner points as a further target",
+            Training(overlays=("corner_points",)),
             group="Corner points",
             against=DEFAULT,
-            unavailable="needs a heatmap channel of corners: targets, flips that swap corners, and a head of "
-            "their own, which the label protocols do not have",
         ),
     ),
     ("dice", "body_dice", "average_precision", "centres_missed", "centre_error_px"),
