@@ -24,12 +24,8 @@ def boxes() -> np.ndarray:
 
 def test_corners_of_rectangles_are_their_corners() -> None:
     corners = corners_of(boxes()[0].astype(int), (L1, L4))
-    expected = [(19.5, 9.5), (60.5, 9.5), (60.5, 30.5), (19.5, 30.5)] + [
-        (24.5, 69.5),
-        (65.5, 69.5),
-        (65.5, 94.5),
-        (24.5, 94.5),
-    ]
+    boxes_px = ((19.5, 9.5, 60.5, 30.5), (24.5, 69.5, 65.5, 94.5))  # left, top, right, bottom
+    expected = [xy for x0, y0, x1, y1 in boxes_px for xy in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
     assert np.abs(np.array(expected) - corners).max() < 1.5  # corners of a smoothed outline
 
 
