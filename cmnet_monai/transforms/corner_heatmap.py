@@ -20,8 +20,9 @@ from cmnet_monai.vertebrae import find_body_points
 class AppendCornersd(MapTransform):
     """Append a heatmap of the four corners of every body to the target, as its last channel.
 
-    All corners share one channel, so a flipped film needs no renaming. Corners are those of `vertebrae.find_body_points`;
-    a body at the edge of the grid or without four sides has none, and neither have the bodies of a binary mask.
+    All corners share one channel, so a flipped film needs no renaming. Corners are those of
+    `vertebrae.find_body_points`; a body at the edge of the grid or without four sides has none, and neither have the
+    bodies of a binary mask.
 
     Args:
         keys: the label map in VerSe codes, (1, x, y), one key.
