@@ -202,7 +202,7 @@ RIVALS = Experiment(
         Variant("swin_unetr", "SwinUNETR", Training("swin_unetr", same_time=True), against="cmnet"),
         Variant(
             "nnunet",
-            "nnU-Net v2, 2d, short schedule",
+            "nnU-Net v2, 2d, in the same time",
             against="cmnet",
             external="nnunet",
             beds=(SYNTHETIC,),
@@ -219,7 +219,9 @@ RIVALS = Experiment(
     beds=BEDS,
     differs=(
         "Each network has as many epochs as fit into the time of CM-Net's training, in the ratio of the seconds "
-        "of their training steps on this machine. nnU-Net chooses its own preprocessing, augmentation and schedule.",
+        "of their training steps on this machine. nnU-Net chooses its own preprocessing and augmentation; its trainer "
+        "gets the seconds that CM-Net's training took, planning and preprocessing apart, and its memory is that of its "
+        "largest process.",
     ),
     costs=True,
 )

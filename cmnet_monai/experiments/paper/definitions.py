@@ -149,7 +149,7 @@ class Variant:
         quick: part of the quick run.
         beds: test beds that it makes sense on.
         unavailable: why it cannot be run; the row then says so.
-        external: run by another program: "nnunet" with as short a schedule as is set, "nnunet_full" with its own.
+        external: run by another program: "nnunet" in the time of CM-Net's training, "nnunet_full" as it would itself.
     """
 
     name: str

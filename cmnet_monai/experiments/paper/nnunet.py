@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,14 @@ from cmnet_monai.experiments.paper.bench import Bench
 from cmnet_monai.experiments.paper.definitions import REAL, Asking, Training
 from cmnet_monai.experiments.paper.film_rows import body_rows, film_facts, pixel_scores
 from cmnet_monai.experiments.paper.records import data_hash, identity_of, provenance, read_json, write_json
+from cmnet_monai.experiments.paper.training import TrainingRun
 
 DATASET = "Dataset042_Lumbar"
 TRAINER_SETTING = "nnunet.trainer"
-"""Setting that names the trainer of the short schedule: choose one that takes about as long as CM-Net's training."""
-SHORT, FULL = "nnUNetTrainer_20epochs", "nnUNetTrainer"
+"""Setting that names another trainer for the row of equal time."""
+SHORT, FULL = "nnUNetTrainerTimeBudget", "nnUNetTrainer"
+PLUGIN = Path(__file__).parent / "nnunet_trainer"
+"""Folder in which nnU-Net finds `SHORT`, which trains as long as CM-Net's training on the same films took."""
 COMMANDS = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict")
 
 
@@ -89,7 +93,7 @@ class NnunetRun:
         bench: what it runs on.
         training: whose films.
         asking: which test films.
-        seed: noted only; nnU-Net draws its own.
+        seed: of the CM-Net whose time it gets; nnU-Net draws its own.
         full: nnU-Net's own schedule of 1,000 epochs.
     """
 
@@ -134,7 +138,6 @@ class NnunetRun:
 
     def run(self) -> None:
         """Convert, train, predict with nnU-Net's commands (it goes on where it was broken off), then measure."""
-        start = time.monotonic()
         chosen = self.bench.training_items(self.training)
         test = self.bench.test_items(self.asking.films)
         raw = self.folder / "raw" / DATASET
@@ -145,11 +148,12 @@ class NnunetRun:
         resume = ("--c",) if any((self.folder / "results").rglob("checkpoint_latest.pth")) else ()
         device = ("-device", "cuda" if torch.cuda.is_available() else "cpu")
         self._call("nnUNetv2_plan_and_preprocess", "-d", number, "-c", "2d", "--verify_dataset_integrity")
-        self._call("nnUNetv2_train", number, "2d", "all", *trainer, *device, *resume)
+        start = time.monotonic()
+        train_peak = self._call("nnUNetv2_train", number, "2d", "all", *trainer, *device, *resume)
         trained = time.monotonic()
         masks = self.folder / "predicted"
         where = ("-i", str(raw / "imagesTs"), "-o", str(masks))
-        self._call("nnUNetv2_predict", *where, "-d", number, "-c", "2d", "-f", "all", *trainer, *device)
+        film_peak = self._call("nnUNetv2_predict", *where, "-d", number, "-c", "2d", "-f", "all", *trainer, *device)
         seconds = (time.monotonic() - trained) / max(len(test), 1)
         first = len(chosen["training"]) + len(chosen["validation"])
         record = {
@@ -161,20 +165,36 @@ class NnunetRun:
             "curve": None,
             "seconds": round(time.monotonic() - trained, 1),
             "training_seconds": round(trained - start, 1),
+            "cost_train_peak_mb": train_peak,
+            "cost_film_peak_mb": film_peak,
             "test_hash": data_hash(test),
             "training_hash": [self.bench.set_hash(name) for name in self.training.films],
             **provenance(),
         }
         write_json(self.folder / "measured.json", record)
 
-    def _call(self, *command: str) -> None:
+    def budget(self) -> float:
+        """Seconds that CM-Net's training on the same films took."""
+        record = TrainingRun(self.bench, self.training, self.seed).record()
+        if record is None:
+            raise RuntimeError("nnU-Net trains as long as CM-Net did: train CM-Net on the same films and seed first")
+        return float(record["seconds"])
+
+    def _call(self, *command: str) -> float:
+        """Run a command of nnU-Net; returns its peak memory in MB of 10^6 bytes, that of its largest process."""
         names = {"nnUNet_raw": "raw", "nnUNet_preprocessed": "preprocessed", "nnUNet_results": "results"}
         environment = {**os.environ, **{name: str(self.folder / part) for name, part in names.items()}}
+        environment["nnUNet_extTrainer"] = str(PLUGIN)
+        environment["CMNET_NNUNET_SECONDS"] = str(0.0 if self.full else self.budget())
         log = self.folder / "log.txt"
         with log.open("a", encoding="utf-8") as stream:
-            code = subprocess.run(command, env=environment, stdout=stream, stderr=subprocess.STDOUT).returncode
-        if code != 0:
-            raise RuntimeError(f"{command[0]} ended with code {code}; its output is in {log}")
+            process = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise RuntimeError(f"{command[0]} ended with code {process.returncode}; its output is in {log}")
+        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, else in kilobytes
+        return round(usage.ru_maxrss * unit / 1e6, 1)
 
 
 def _film_row(item: Mapping[str, Any], mask_file: Path, truth: str) -> dict[str, Any]:

@@ -62,7 +62,9 @@ def _steps_of_variant(variant: Variant, bench: Bench, seed: int) -> list[Step]:
     sets = [*variant.training.film_sets, *([variant.asking.films] if bench.bed != REAL else [])]
     made = [_film_step(bench, name) for name in sets]
     if variant.external:
-        return [*made, *_external_steps(variant, bench, seed)]
+        external = _external_steps(variant, bench, seed)
+        timed = [_train_step(TrainingRun(bench, variant.training, seed))] if external else []
+        return [*made, *timed, *external]
     costs = [_cost_step(bench, Training(films=variant.training.films))] if variant.training.same_time else []
     costs += [_cost_step(bench, variant.training)] if variant.training.same_time else []
     measure = MeasureRun(bench, variant.training, variant.asking, seed)

@@ -12,7 +12,9 @@ from cmnet_monai.datasets import synthesize
 from cmnet_monai.datasets.datalist import read_datalist
 from cmnet_monai.experiments.paper.bench import Bench
 from cmnet_monai.experiments.paper.definitions import QUICK, REAL, Asking, Training
-from cmnet_monai.experiments.paper.nnunet import NnunetRun, sixteen_bits, write_nnunet_dataset
+from cmnet_monai.experiments.paper.nnunet import PLUGIN, SHORT, NnunetRun, sixteen_bits, write_nnunet_dataset
+from cmnet_monai.experiments.paper.records import write_json
+from cmnet_monai.experiments.paper.training import TrainingRun
 from cmnet_monai.io import read_film, read_label_map
 
 
@@ -74,7 +76,7 @@ def test_it_says_why_it_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name in ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict"):
         (tmp_path / name).write_text("#!/bin/sh\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
-    assert run.why_not() == "" and run.trainer == "nnUNetTrainer_20epochs"
+    assert run.why_not() == "" and run.trainer == "nnUNetTrainerTimeBudget"
     named = Bench(tmp_path, tmp_path, settings={"nnunet.trainer": "nnUNetTrainer_5epochs"})
     assert NnunetRun(named, Training(), Asking(), 0).trainer == "nnUNetTrainer_5epochs"
 
@@ -89,13 +91,18 @@ def test_its_commands_are_called_in_order_and_its_masks_measured(
         copy = (
             'mkdir -p "$4" && cp "$nnUNet_raw"/Dataset042_Lumbar/labelsTs/* "$4"/' if name.endswith("predict") else ":"
         )
-        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{tmp_path}/calls"\n{copy}\n', encoding="utf-8")
+        (programs / name).write_text(
+            f'#!/bin/sh\necho {name} "$@" $CMNET_NNUNET_SECONDS >> "{tmp_path}/calls"\n{copy}\n', encoding="utf-8"
+        )
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     bench = Bench(tmp_path / "work", tmp_path, scale=QUICK, workers=1)
     for name in ("train_lumbar", "test_lumbar"):
         bench.make_set(name)
     run = NnunetRun(bench, Training(), Asking(), 0)
+    with pytest.raises(RuntimeError, match="train CM-Net on the same films"):
+        run.run()
+    write_json(TrainingRun(bench, Training(), 0).folder / "trained.json", {"seconds": 12.5})
     run.run()
     record = run.record()
     assert record is not None and [film["dice"] for film in record["films"]] == [1.0] * 4
@@ -107,4 +114,11 @@ def test_its_commands_are_called_in_order_and_its_masks_measured(
         "nnUNetv2_train",
         "nnUNetv2_predict",
     ]
-    assert calls[1].startswith("nnUNetv2_train 42 2d all -tr nnUNetTrainer_20epochs")
+    assert calls[1].startswith("nnUNetv2_train 42 2d all -tr nnUNetTrainerTimeBudget")
+    assert all(call.endswith(" 12.5") for call in calls)
+    assert 0.1 < record["cost_train_peak_mb"] < 1000  # a shell's
+
+
+def test_the_trainer_that_nnunet_looks_for_is_there() -> None:
+    source = "".join(file.read_text(encoding="utf-8") for file in PLUGIN.glob("*.py"))
+    assert f"class {SHORT}(nnUNetTrainer)" in source and "cmnet_monai" not in source
