@@ -54,6 +54,10 @@ def run(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of training, such as 0,1,2; three of them by default.")] = "",
     quick: Quick = False,
+    row: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Run this row of the experiments alone; repeatable. A wrong name lists them."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long; run nothing.")] = False,
     setting: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -76,6 +80,7 @@ def run(
       cmnet-monai experiments run table1 --dry-run
       cmnet-monai experiments run table1 table2 --seeds 0 --set pretrain.max_epochs=6
       cmnet-monai experiments run table1 --bed real --real data/real
+      cmnet-monai experiments run ablations --row default --row rate_30
       cmnet-monai experiments run --quick
     """
     quiet()
@@ -98,7 +103,7 @@ def run(
             workers=workers,
             device=device,
         )
-        run_experiments(find_experiments(names or ()), bench, _seeds(seeds), typer.echo, dry_run)
+        run_experiments(find_experiments(names or ()), bench, _seeds(seeds), typer.echo, dry_run, row or ())
     except (OSError, ValueError, RuntimeError) as error:
         fail(error)
     if not dry_run:

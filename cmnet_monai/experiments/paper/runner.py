@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 from cmnet_monai.experiments.paper.bench import Bench
 from cmnet_monai.experiments.paper.definitions import REAL, Experiment
@@ -19,6 +20,7 @@ def run_experiments(
     seeds: Sequence[int] | None = None,
     say: Callable[[str], None] = print,
     dry_run: bool = False,
+    rows: Collection[str] = (),
 ) -> None:
     """Do what has not been done yet.
 
@@ -31,6 +33,9 @@ def run_experiments(
         seeds: of training; None takes those of the scale.
         say: called with a line before each step.
         dry_run: say what would be done, and how long it may take; do nothing.
+        rows: names of the rows to run; all of them by default.
+    Raises:
+        ValueError: no experiment has a row of that name.
     """
     chosen = [e for e in experiments if bench.bed in e.beds]
     seeds = tuple(bench.scale.seeds if seeds is None else seeds)
@@ -41,7 +46,7 @@ def run_experiments(
         )
         return
     clock = Clock(bench.work / "seconds.json")
-    steps = steps_of(chosen, bench, seeds)
+    steps = steps_of(_with_rows(chosen, rows), bench, seeds)
     if dry_run:
         total = sum(clock.estimate(step) for step in steps)
         for number, step in enumerate(steps, start=1):
@@ -52,6 +57,17 @@ def run_experiments(
         _do(steps, clock, say, lambda: write_results(chosen, bench, seeds))
     finally:
         write_results(chosen, bench, seeds)
+
+
+def _with_rows(experiments: Sequence[Experiment], rows: Collection[str]) -> list[Experiment]:
+    """Experiments with the named rows alone, or with all."""
+    names = [variant.name for experiment in experiments for variant in experiment.variants]
+    unknown = sorted(set(rows) - set(names))
+    if unknown:
+        raise ValueError(f"no row {unknown[0]!r}; there are {', '.join(dict.fromkeys(names))}")
+    if not rows:
+        return list(experiments)
+    return [replace(e, variants=tuple(v for v in e.variants if v.name in rows)) for e in experiments]
 
 
 def _do(steps: Sequence[Step], clock: Clock, say: Callable[[str], None], renew: Callable[[], None]) -> None:

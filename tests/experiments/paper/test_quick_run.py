@@ -243,3 +243,11 @@ def test_a_note_beside_the_results_comes_into_the_introduction(tmp_path: Path) -
     before = markdown.split("## Experiments")[0]
     assert before.endswith("One seed, two cores.\n\nAs said.\n\n```bash\nrun a \\\n    --set b=1\n```\n\nNo more.\n\n")
     assert "<p>One seed, two cores.</p>" in html
+
+
+def test_rows_are_run_alone(bench: Bench) -> None:
+    said: list[str] = []
+    run_experiments(find_experiments(["ablations"]), bench, say=said.append, dry_run=True, rows=["loss_dice"])
+    assert [line.split("] ")[1].split(" ")[0] for line in said[:-1]] == ["make", "make", "train", "measure"]
+    with pytest.raises(ValueError, match="no row 'sigma'; there are default, sigma_50"):
+        run_experiments(find_experiments(["ablations"]), bench, dry_run=True, rows=["sigma"])
