@@ -40,7 +40,10 @@ def predict(
     resume: Annotated[bool, typer.Option(help="Keep results that are there already; or do every film again.")] = True,
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda, cuda:1; found by itself by default.")] = None,  # noqa: UP045
     batch_size: Annotated[int, typer.Option(min=1, help="Films that the network sees at a time.")] = 1,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read films beside the network.")] = 0,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, help="Processes that read films; with 0 a film can end the run."),
+    ] = 1,
     weights: Annotated[Optional[Path], typer.Option(help="Other weights than the bundle's.")] = None,  # noqa: UP045
     engine: Annotated[
         str, typer.Option(help="torch, or onnx: ONNX Runtime, with models/model.onnx or --weights FILE.onnx.")

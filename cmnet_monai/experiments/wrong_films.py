@@ -17,6 +17,9 @@ from scipy import ndimage
 
 from cmnet_monai.io import atomic_write
 from cmnet_monai.synthetic import generate_film
+from cmnet_monai.synthetic.anatomy import random_patient
+from cmnet_monai.synthetic.film import finish_film, place_patient, render_depth, render_labels
+from cmnet_monai.synthetic.projection import Geometry
 from cmnet_monai.vertebrae.flags import NOT_LATERAL_LUMBAR
 
 Pixels = NDArray[Any]
@@ -32,6 +35,32 @@ def _film(region: str) -> Callable[[int, int], Pixels]:
 
 def _turned(quarters: int) -> Callable[[int, int], Pixels]:
     return lambda seed, height: np.rot90(_film("lumbar")(seed, height), quarters)
+
+
+def _whole_spine(seed: int, height: int) -> Pixels:
+    """A long film from T1 to the pelvis of a standing patient, neck and head aside: there are no cervical bodies."""
+    rng = np.random.default_rng(seed)
+    patient = random_patient(seed, "healthy", "thoracic")
+    long_mm = float(rng.uniform(640, 820)) * patient.size
+    wide_mm, source_mm, depth_mm = 0.45 * long_mm, 1800.0, 0.5 * patient.width_mm + 60.0
+    middle = next(body for body in patient.vertebrae if body.level == "T12").centre_mm
+    central = wide_mm / 2, long_mm / 2
+    shrunk = (source_mm - depth_mm) / source_mm
+    goal = central[0], central[1] + (float(rng.uniform(0.5, 0.56)) * long_mm - central[1]) * shrunk
+    placed = place_patient(patient, (goal[0] - middle[0], goal[1] - middle[1]), depth_mm)
+    geometry = Geometry((round(0.45 * height), height), long_mm / height, source_mm, central)
+    film = finish_film(
+        render_depth(placed, geometry, rng, region="thoracic"),
+        lambda valid: render_labels(placed, geometry, valid),
+        geometry,
+        rng,
+        faces="left",
+        region="thoracic",
+        findings=patient.findings,
+        seed=seed,
+        kind="healthy",
+    )
+    return film.pixels
 
 
 def _noise(smoothing: float) -> Callable[[int, int], Pixels]:
@@ -65,6 +94,7 @@ KINDS: Mapping[str, Callable[[int, int], Pixels]] = MappingProxyType(
     {
         RIGHT: _film("lumbar"),
         "lateral thoracic": _film("thoracic"),
+        "lateral whole spine": _whole_spine,
         "turned by 90 degrees": _turned(1),
         "turned by 270 degrees": _turned(3),
         "upside down": _turned(2),

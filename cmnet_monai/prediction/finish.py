@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from monai.data import MetaTensor
 
-from cmnet_monai.conventions import LABEL_OF_LEVEL, S1_LABEL
+from cmnet_monai.conventions import LABEL_OF_LEVEL, META_VALID_AREA, S1_LABEL
 from cmnet_monai.io import (
     Algorithm,
     Film,
@@ -26,6 +27,7 @@ from cmnet_monai.io.errors import error_text
 from cmnet_monai.io.identifiers import read_identifiers
 from cmnet_monai.io.results import GIVEN_ENTRY, FilmResult, film_fingerprint
 from cmnet_monai.prediction.dicom_rows import report_sites
+from cmnet_monai.transforms import CropBorder
 from cmnet_monai.vertebrae import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
 from cmnet_monai.visualize import save_reading
 
@@ -81,7 +83,9 @@ class Finished:
     picture: str | None = None
 
 
-def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id: str, shown: str) -> Finished:
+def finish_film(
+    film_file: Path, output: Path, name: str, wanted: Wanted, run_id: str, shown: str, expects_s1: bool = True
+) -> Finished:
     """Measure a film whose result the inference workflow wrote, and write what is wanted.
 
     ``<name>_measurements.json`` holds the tables; it is written last. Pictures and DICOM objects are named
@@ -94,6 +98,7 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
         wanted: what to write.
         run_id: identity of the inference run.
         shown: what tables call the film.
+        expects_s1: the network looks for S1, so that a film without it is suspicious.
     Raises:
         FilmError: the film cannot be read any more.
     """
@@ -109,7 +114,7 @@ def finish_film(film_file: Path, output: Path, name: str, wanted: Wanted, run_id
     for file in (*outdated, target, *_expected(output, name, wanted)):
         file.unlink(missing_ok=True)
     labels, film = read_label_map(result.labels_png), read_film(film_file)
-    measures, finished = _measure(film, labels, record, wanted, shown)
+    measures, finished = _measure(film, labels, record, wanted, shown, expects_s1)
     if wanted.identifiers:
         finished.film.update(read_identifiers(film_file))
     scale = _scale(film, wanted)
@@ -177,7 +182,7 @@ def _said(error: Exception) -> str:
 
 
 def _measure(
-    film: Film, labels: np.ndarray, record: Mapping[str, Any], wanted: Wanted, shown: str
+    film: Film, labels: np.ndarray, record: Mapping[str, Any], wanted: Wanted, shown: str, expects_s1: bool
 ) -> tuple[FilmMorphometry | None, Finished]:
     scale = _scale(film, wanted)
     centres = record["centres"]
@@ -187,16 +192,24 @@ def _measure(
         level: float(centre["confidence"]) for level, centre in by_level.items() if centre["confidence"] is not None
     }
     given = [(centre["x_px"], centre["y_px"]) for centre in record.get(GIVEN_ENTRY, [])]
-    aspect, notes = scale.aspect_yx, film.notes
+    area = _shown_area(film)
     flags = find_flags(
-        labels, scores, film.pixels, film.valid_area, aspect_yx=aspect, notes=notes, given_xy=given, confidences=sure
+        labels,
+        scores,
+        film.pixels,
+        area,
+        aspect_yx=scale.aspect_yx,
+        notes=film.notes,
+        given_xy=given,
+        confidences=sure,
+        expects_s1=expects_s1,
     )
     evidence = sorted({str(centre["evidence"]) for centre in centres})
     head = {"film": shown, "bodies": len(set(np.unique(labels)) - {0, S1_LABEL})}
     measures, problems = None, []
     try:
         side = None if wanted.anterior == AUTO else wanted.anterior
-        measures = measure_film(labels, side, scale, film.valid_area)
+        measures = measure_film(labels, side, scale, area)
     except ValueError as error:
         problems.append(f"not measured: {error}")
     nothing: dict[str, list[dict[str, Any]]] = {"film": [dict(scale.records())], "bodies": [], "discs": []}
@@ -221,6 +234,15 @@ def _measure(
     film_row |= {"level_evidence": "; ".join(evidence), "flags": len(flags)}
     flag_rows = [{"film": shown, **flag.record()} for flag in flags]
     return measures, Finished(film_row, bodies, discs, flag_rows, problems)
+
+
+def _shown_area(film: Film) -> np.ndarray:
+    """The film's valid area without the border that the network was not shown either, (x, y)."""
+    image = MetaTensor(film.pixels[None].astype(np.float32), meta={META_VALID_AREA: film.valid_area})
+    (x0, y0), (x1, y1) = CropBorder().compute_bounding_box(image)
+    area = np.zeros_like(film.valid_area)
+    area[x0:x1, y0:y1] = film.valid_area[x0:x1, y0:y1]
+    return area
 
 
 def _worst(bodies: list[dict[str, Any]], discs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from cmnet_monai.conventions import LUMBAR_PROTOCOL, channel_names
 from cmnet_monai.datasets import write_datalist
 from cmnet_monai.datasets.datalist import without_outputs
 from cmnet_monai.demo import run_inference
@@ -121,6 +122,8 @@ def _finish_all(
 ) -> list[dict[str, str]]:
     """Finish every film that has a result; what is lacking, film by film."""
     failures: list[dict[str, str]] = []
+    protocol = manifest["settings"].get("label_protocol", LUMBAR_PROTOCOL)
+    expects_s1 = "s1" in channel_names(protocol)
     for name, record in tqdm(manifest["films"].items(), desc="finishing", unit="film"):
         shown = name if anonymous else printable(Path(record["film"]).name)
         if record["status"] not in (DONE, KEPT):
@@ -129,7 +132,8 @@ def _finish_all(
             continue
         remedy = "mask and centres are there; look at the film"
         try:
-            finished = finish_film(Path(record["film"]), batch.output, name, wanted, manifest["run"], shown)
+            film_file, run_id = Path(record["film"]), manifest["run"]
+            finished = finish_film(film_file, batch.output, name, wanted, run_id, shown, expects_s1)
         except OutputError:
             raise
         except FilmError as error:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LEVEL_OF_LABEL, LUMBAR, LUMBAR_LABELS, S1_LABEL
 from cmnet_monai.vertebrae.bright_objects import bright_object_scores
-from cmnet_monai.vertebrae.chain import chain_centres, chain_labels, cut_labels, levels_between
+from cmnet_monai.vertebrae.chain import chain_labels, cut_labels, levels_between
 from cmnet_monai.vertebrae.given import region_at
+from cmnet_monai.vertebrae.wrong_film import not_lateral_reason
 
-Array = NDArray[np.floating]
 Labels = NDArray[np.integer]
 
 CUT_OFF = "cut_off"
@@ -40,12 +40,7 @@ FLAG_CODES = (
 
 _NEAR = 0.02
 """A body as near as this share of the film's height is at a given centre."""
-_LEAST_BODIES = 3
-_UNEVEN_STEPS = 1.9
-_UNEVEN_AREAS = 4.0
-_STRAY = 0.3
-_STEEP_DEG = 45.0
-_UNSURE = 0.6
+_UNSURE = 0.7
 
 
 @dataclass(frozen=True)
@@ -79,6 +74,7 @@ def find_flags(
     given_xy: Sequence[tuple[float, float]] = (),
     confidences: Mapping[str, float] | None = None,
     least_confidence: float = 0.9,
+    expects_s1: bool = False,
 ) -> tuple[Flag, ...]:
     """Flags of a film, those of the film first, then by body from head to feet.
 
@@ -86,7 +82,7 @@ def find_flags(
         label_map: (x, y), VerSe codes.
         scores: score of each body by level, 0 to 1; None leaves that flag out.
         pixels: linear pixel values, (x, y), bone bright; None leaves out the flag for implants and cement.
-        valid_area: (x, y), False where the collimator covers the film.
+        valid_area: (x, y), False where the film shows nothing: its collimator, padding, an empty border.
         least_score: a body with a lower score is flagged.
         bright_limit: a body with a higher score of `bright_object_scores` is flagged.
         aspect_yx: height of a pixel divided by its width.
@@ -94,6 +90,7 @@ def find_flags(
         given_xy: centres that a reader gave, (x, y) px; one without a body is flagged.
         confidences: calibrated confidence of bodies by level (`Calibration`), of those that have one.
         least_confidence: a body with a lower one is flagged.
+        expects_s1: S1 was looked for: without it, or a reader's centres in its place, the film is flagged.
     Raises:
         ValueError: film, label map and valid area differ in shape.
     """
@@ -104,7 +101,7 @@ def find_flags(
     bodies = [label for label in labels if label != S1_LABEL]
     found = [Flag(DOUBTFUL_HEADER, None, note) for note in notes]
     found += [
-        *_film_flags(label_map, bodies, aspect_yx, scores or {}, valid_area),
+        *_film_flags(label_map, bodies, aspect_yx, scores or {}, valid_area, expects_s1 and not given_xy),
         *_count_flags(labels),
         *_gap_flags(labels),
         *_given_flags(label_map, given_xy),
@@ -143,55 +140,14 @@ def _film_flags(
     aspect_yx: float,
     scores: Mapping[str, float],
     valid_area: NDArray[np.bool_] | None,
+    expects_s1: bool,
 ) -> list[Flag]:
-    reason = not_lateral_reason(label_map, bodies, aspect_yx, valid_area)
+    reason = not_lateral_reason(label_map, bodies, aspect_yx, valid_area, expects_s1)
     if reason is None and scores and float(np.median(list(scores.values()))) < _UNSURE:
         reason = "most bodies were found with little confidence"
     if reason is None:
         return []
     return [Flag(NOT_LATERAL_LUMBAR, None, f"This may not be a lateral lumbar film: {reason}.")]
-
-
-def not_lateral_reason(
-    label_map: Labels, bodies: list[int], aspect_yx: float = 1.0, valid_area: NDArray[np.bool_] | None = None
-) -> str | None:
-    """Why a label map does not look like that of a lateral lumbar film, in words; None if it does.
-
-    Args:
-        label_map: (x, y), VerSe codes.
-        bodies: labels of its bodies from head to feet, S1 left out.
-        aspect_yx: height of a pixel divided by its width.
-        valid_area: (x, y), False where the collimator covers the film; bodies that it cuts are not compared in size.
-    """
-    if len(bodies) < _LEAST_BODIES:
-        return f"only {len(bodies)} vertebral bodies were found"
-    if not any(label in LUMBAR_LABELS for label in bodies):
-        return "no lumbar body was found"
-    centres = chain_centres(label_map, bodies) * np.array([1.0, aspect_yx])
-    steps = np.diff(centres, axis=0)
-    missing = np.array([1 + len(levels_between(a, b, bodies)) for a, b in pairwise(bodies)])
-    lengths = np.linalg.norm(steps, axis=1) / missing
-    if float(lengths.max() / max(lengths.min(), 1e-9)) > _UNEVEN_STEPS:
-        return "the bodies do not follow each other at even steps"
-    down = float(np.degrees(np.arctan2(abs(centres[-1, 0] - centres[0, 0]), centres[-1, 1] - centres[0, 1])))
-    if down > _STEEP_DEG:
-        return "the spine does not run down the film"
-    if _stray(centres) > _STRAY * float(np.median(lengths)):
-        return "the bodies do not lie along a smooth curve"
-    cut = set(cut_labels(label_map, valid_area))
-    areas = np.array([(label_map == label).sum() for label in bodies if label not in cut] or [1], dtype=np.float64)
-    if float(areas.max() / areas.min()) > _UNEVEN_AREAS:
-        return "the bodies differ too much in size"
-    return None
-
-
-def _stray(centres: Array) -> float:
-    """Greatest distance of a centre from a smooth curve through all of them, a cubic at most."""
-    along = centres[:, 1]
-    degree = min(3, len(centres) - 2)
-    middle, half = float(along.mean()), max(float(np.ptp(along)) / 2, 1e-9)
-    t = (along - middle) / half
-    return float(np.abs(centres[:, 0] - np.polyval(np.polyfit(t, centres[:, 0], degree), t)).max())
 
 
 def _count_flags(labels: list[int]) -> list[Flag]:

@@ -1,16 +1,23 @@
-"""Films shared out over two processes: the results and the one manifest are those of a single process."""
+"""Films shared out over two processes: the results and the one manifest are those of one, also after a kill."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from cmnet_monai.io.atomic import TEMPORARY_PREFIX
+
 FILMS = 7
+MANY = 48
 CONFIGS = "['bundle/configs/inference.json','bundle/configs/multi_gpu_inference.json']"
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
@@ -59,3 +66,76 @@ def test_two_processes_give_what_one_gives(
     assert kept.pop("status") == "done" and kept.pop("outputs") and two["counts"]["done"] == FILMS - 2
     two["counts"] = one["counts"]
     assert stripped(two) == stripped(one)
+
+
+@pytest.fixture(scope="module")
+def many_films(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """So many films that there is time to kill a process before they are done."""
+    folder = tmp_path_factory.mktemp("many")
+    for n in range(MANY):
+        shutil.copy(dataset / "films" / f"film_0000{n % 5}.dcm", folder / f"film_{n:02d}.dcm")
+    return folder
+
+
+def complete(output: Path) -> set[str]:
+    return {file.name.removesuffix("_centres.json") for file in output.glob("*_centres.json")}
+
+
+def kill_process(launcher: psutil.Popen, rank: int, output: Path) -> None:
+    """SIGKILL the process of a rank as soon as it has finished a film of its share, every second one."""
+    own = {f"film_{n:02d}" for n in range(rank, MANY, 2)}
+    while not complete(output) & own:
+        assert launcher.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    (victim,) = (child for child in launcher.children() if child.environ().get("RANK") == str(rank))
+    victim.kill()
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_killed_process_leaves_nothing_half_and_the_same_command_completes_the_run(
+    infer: Callable[..., dict],
+    monai_bundle: Callable[..., str],
+    environment: dict[str, str],
+    repository: Path,
+    many_films: Path,
+    weights: Path,
+    tmp_path: Path,
+    rank: int,
+) -> None:
+    infer(many_films, tmp_path / "one", ckpt_path=str(weights), spatial_size=[64, 128], base_channels=8)
+    whole, output = contents(tmp_path / "one"), tmp_path / "two"
+    options = [
+        "--config_file",
+        CONFIGS,
+        "--bundle_root",
+        "bundle",
+        "--spatial_size",
+        "[64,128]",
+        "--base_channels",
+        "8",
+    ]
+    options += ["--dataset_dir", str(many_films), "--output_dir", str(output), "--ckpt_path", str(weights)]
+    command = [sys.executable, *TWO, "-m", "monai.bundle", "run", *options]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with psutil.Popen(command, cwd=repository, env=environment, **quiet) as launcher:
+        kill_process(launcher, rank, output)
+        assert launcher.wait(120) != 0
+    done = complete(output)
+    assert 1 <= len(done) < MANY
+    left = {name: data for name, data in contents(output).items() if not name.startswith(".cmnet-")}
+    assert left.items() <= whole.items()
+    manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["finished"] == "" and list(manifest["films"]) == [f"film_{n:02d}" for n in range(MANY)]
+    said = {name for name, film in manifest["films"].items() if film["status"] == "done"}
+    assert said <= done
+    assert {film["status"] for film in manifest["films"].values()} <= {"done", "pending"}
+
+    monai_bundle("run", *options, launcher=TWO)
+    assert {name: data for name, data in contents(output).items() if not name.startswith(TEMPORARY_PREFIX)} == whole
+    manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+    kept = {name for name, film in manifest["films"].items() if film["status"] == "kept from an earlier run"}
+    assert kept == done and manifest["finished"]
+    counts = {"done": MANY - len(kept), "kept from an earlier run": len(kept), "failed": 0, "pending": 0}
+    assert manifest["counts"] == counts

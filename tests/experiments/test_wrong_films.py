@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cmnet_monai.experiments.wrong_films import KINDS, run_wrong_film_rates, write_wrong_films
+from cmnet_monai.prediction import Wanted, predict
 from cmnet_monai.synthetic import generate_film
 
 
@@ -35,3 +37,22 @@ def test_flagged_films_are_counted_by_kind(tmp_path: Path) -> None:
     (tmp_path / "films.csv").write_text("film,bodies\na.png,0\n")
     with pytest.raises(ValueError, match=r"no result of b\.png, c\.png"):
         run_wrong_film_rates(tmp_path, tmp_path)
+
+
+def test_whole_spine_shows_every_body_to_the_sacrum_small() -> None:
+    film = KINDS["lateral whole spine"](9500, 320)
+    assert film.shape == (144, 320)
+    np.testing.assert_array_equal(film, KINDS["lateral whole spine"](9500, 320))
+    assert (film != KINDS["lateral whole spine"](9501, 320)).any()
+
+
+@pytest.mark.slow
+def test_no_frontal_projection_goes_through_unmarked(shared_data: Path, repository: Path, tmp_path: Path) -> None:
+    folder = shared_data / "ct_projections" / "verse2020_test_segmentation_dataset" / "all" / "images"
+    films = [str(file) for file in sorted(folder.glob("*_AP_*.png"))]
+    assert len(films) == 6
+    predict(films, tmp_path, repository / "bundle", Wanted(), lambda line: None, device="cpu")
+    with (tmp_path / "flags.csv").open(newline="", encoding="utf-8") as stream:
+        flags = [(row["film"], row["code"]) for row in csv.DictReader(stream)]
+    marked = {film for film, code in flags if code in ("not_a_lateral_lumbar_film", "fewer_than_five_lumbar")}
+    assert marked == {Path(film).name for film in films}

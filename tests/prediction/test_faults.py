@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import errno
 import io
 import os
@@ -18,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cmnet_monai.io import OutputError, write_dx
+from cmnet_monai.io import OutputError, read_film, write_dx
 from cmnet_monai.io.atomic import TEMPORARY_PREFIX
 from cmnet_monai.prediction import Prediction, Wanted, predict
 from cmnet_monai.prediction import finish as finishing
@@ -98,7 +99,7 @@ def table(output: Path, name: str) -> list[dict[str, str]]:
 def test_same_films_and_weights_give_the_same_bytes(
     run: Callable, films: Path, undisturbed: dict, tmp_path: Path
 ) -> None:
-    run(films, tmp_path, batch_size=2, num_workers=1)
+    run(films, tmp_path, batch_size=2, num_workers=0)
     found = contents(tmp_path)
     assert sorted(found) == sorted(undisturbed)
     assert [name for name in found if found[name] != undisturbed[name]] == []
@@ -137,6 +138,28 @@ def test_error_that_no_one_thought_of_costs_one_film_its_row(
     assert failure["reason"] == "IndexError: of something inside"
     assert {row["film"] for row in table(tmp_path, "films.csv")} == {f"{n}.dcm" for n in FILMS} - {failure["film"]}
     assert not list(tmp_path.glob(f"{failure['film'].removesuffix('.dcm')}_overlay.png"))
+    assert run(films, tmp_path).exit_code == 0
+    assert contents(tmp_path) == undisturbed
+
+
+def test_film_that_ends_its_decoder_costs_that_film_alone_by_default(
+    run: Callable, films: Path, undisturbed: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = os.getpid()
+
+    def crashing(path: Path, *rest: Any) -> Any:
+        if Path(path).name == "one.dcm" and os.getpid() != parent:  # else pytest itself would end
+            ctypes.string_at(0)  # a segmentation fault, as in native code
+        return read_film(path, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cmnet_monai.io.radiograph_reader.read_film", crashing)
+        done = run(films, tmp_path)
+    assert (done.done, done.exit_code) == (1, 3)
+    (failure,) = table(tmp_path, "failures.csv")
+    assert failure["film"] == "one.dcm" and failure["reason"] == "the process that read this film ended without a word"
+    assert [row["film"] for row in table(tmp_path, "films.csv")] == ["two.dcm"]
+    assert not list(tmp_path.glob("one*"))
     assert run(films, tmp_path).exit_code == 0
     assert contents(tmp_path) == undisturbed
 
