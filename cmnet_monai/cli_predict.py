@@ -46,7 +46,7 @@ def predict(
     ] = 1,
     weights: Annotated[Optional[Path], typer.Option(help="Other weights than the bundle's.")] = None,  # noqa: UP045
     engine: Annotated[
-        str, typer.Option(help="torch, or onnx: ONNX Runtime, with models/model.onnx or --weights FILE.onnx.")
+        str, typer.Option(help="torch, torchscript or onnx; exported networks: models/model.ts, .onnx, or --weights.")
     ] = "torch",
     bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
 ) -> None:

@@ -138,7 +138,16 @@ def test_network_data_format_is_that_of_the_shipped_weights_and_training_follows
 
 @pytest.mark.parametrize(
     "name",
-    ["train", "evaluate", "inference", "inference_onnx", "inference_trt", "multi_gpu_train", "multi_gpu_evaluate"],
+    [
+        "train",
+        "evaluate",
+        "inference",
+        "inference_onnx",
+        "inference_trt",
+        "inference_ts",
+        "multi_gpu_train",
+        "multi_gpu_evaluate",
+    ],
 )
 def test_every_name_that_help_documents_is_in_the_config(repository: Path, name: str) -> None:
     config = json.loads((repository / "bundle" / "configs" / f"{name}.json").read_text(encoding="utf-8"))

@@ -14,8 +14,8 @@ def read_calibration(path: str | Path, weights_sha256: str, settings: Mapping[st
     """Constants of a calibration, if it was made for these weights and settings.
 
     Args:
-        path: JSON with ``weights_sha256``, ``settings`` (those that it was made with) and ``calibration`` (its
-            constants, see `cmnet_monai.vertebrae.Calibration`).
+        path: JSON with ``weights_sha256`` (a list for a network in several formats), ``settings`` (those that it was
+            made with) and ``calibration`` (its constants, see `cmnet_monai.vertebrae.Calibration`).
         weights_sha256: of the weights in use.
         settings: of the run.
     Returns:
@@ -28,11 +28,12 @@ def read_calibration(path: str | Path, weights_sha256: str, settings: Mapping[st
         return {}
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        made_for, made_with = str(content["weights_sha256"]), dict(content["settings"])
+        named, made_with = content["weights_sha256"], dict(content["settings"])
+        made_for = [named] if isinstance(named, str) else list(named)
         constants = {str(name): float(value) for name, value in content["calibration"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file}: not a calibration ({type(error).__name__}: {error})") from error
-    same = made_for == weights_sha256 and all(_plain(settings.get(key)) == _plain(made_with[key]) for key in made_with)
+    same = weights_sha256 in made_for and all(_plain(settings.get(key)) == _plain(made_with[key]) for key in made_with)
     return constants if same else {}
 
 

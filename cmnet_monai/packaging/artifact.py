@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnet_monai.engines import pack_checkpoint
+from cmnet_monai.io.calibration import CALIBRATION_NAME
 from cmnet_monai.io.checksums import checked_sha256, write_sha256
 from cmnet_monai.io.results import file_sha256
 from cmnet_monai.packaging.archive import write_archive
@@ -33,9 +34,9 @@ def package_bundle(
 ) -> str:
     """Write a bundle as one archive that `python -m monai.bundle download --url file://...` takes.
 
-    The archive holds the folder `BUNDLE_NAME`: licence, configs, model card, ``models/model.pt``, ``models/model.ts``,
-    the package's code, and ``SHA256SUMS`` of all of it. ``configs/metadata.json`` names the hashes of the weights and
-    what made them. The same bundle, code, torch and MONAI give the same bytes.
+    The archive holds the folder `BUNDLE_NAME`: licence, configs, model card, ``models/model.pt`` with its calibration,
+    ``models/model.ts``, the package's code, and ``SHA256SUMS`` of all of it. ``configs/metadata.json`` names the hashes
+    of the weights and what made them. The same bundle, code, torch and MONAI give the same bytes.
 
     Args:
         output: the archive, ``.zip``.
@@ -62,6 +63,7 @@ def package_bundle(
         say("Exporting the network to TorchScript ...")
         export_torchscript(root, root / "models" / "model.ts")
         _complete_metadata(root)
+        _calibrate_torchscript(root / "models")
         names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
         sums = "".join(f"{file_sha256(root / name)}  {name}\n" for name in names)
         members: list[tuple[str, bytes | Path]] = [(f"{BUNDLE_NAME}/{name}", root / name) for name in names]
@@ -87,6 +89,9 @@ def _collect(root: Path, bundle: Path, weights: str | Path | None) -> None:
         checked_sha256(own)
         _copy(own, packed)
         write_sha256(packed)
+        calibration = own.with_name(CALIBRATION_NAME)
+        if calibration.is_file():
+            _copy(calibration, packed.with_name(CALIBRATION_NAME))
     else:
         pack_checkpoint(weights, packed)
 
@@ -101,4 +106,18 @@ def _complete_metadata(root: Path) -> None:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     content["weights_sha256"] = {f"models/{name}": file_sha256(root / "models" / name) for name in _WEIGHTS}
     content["torchscript_made_with"] = {package: metadata.version(package) for package in _MADE_WITH}
+    _write_json(path, content)
+
+
+def _calibrate_torchscript(models: Path) -> None:
+    """TorchScript gives what the network gives, so the network's calibration counts for it too."""
+    path = models / CALIBRATION_NAME
+    if path.is_file():
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if content["weights_sha256"] == file_sha256(models / "model.pt"):
+            content["weights_sha256"] = [file_sha256(models / name) for name in _WEIGHTS]
+        _write_json(path, content)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")

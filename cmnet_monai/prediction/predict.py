@@ -26,8 +26,11 @@ from cmnet_monai.prediction.finish import Wanted, finish_film
 FILMS_NAME = ".cmnet-films.json"
 """The films of a run, for the inference workflow; deleted when it ends."""
 
-ENGINES = {"torch": "", "onnx": "inference_onnx"}
+ENGINES = {"torch": "", "torchscript": "inference_ts", "onnx": "inference_onnx"}
 """What runs the network, and the config that is laid over the bundle's ``inference.json`` for it."""
+
+PROGRAMS = {"torchscript": "model.ts", "onnx": "model.onnx"}
+"""Exported networks: where in ``models`` an engine looks for its own."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def predict(
         engine: what runs the network, one of `ENGINES`.
         settings: overrides of the inference config, such as ``device`` or ``batch_size``.
     Raises:
-        FileNotFoundError: no source holds a film, or there is no ONNX file for the engine.
+        FileNotFoundError: no source holds a film, or the engine's exported network is not there.
         OutputError: the folder of the results takes no more files.
         ValueError: there is no such engine.
     """
@@ -111,9 +114,10 @@ def predict(
 def _overlay(engine: str, bundle: Path, settings: Mapping[str, Any]) -> str:
     if engine not in ENGINES:
         raise ValueError(f"the engine is {' or '.join(ENGINES)}; got {engine!r}")
-    network = Path(settings.get("ckpt_path", bundle / "models" / "model.onnx"))
-    if engine == "onnx" and not network.is_file():
-        raise FileNotFoundError(f"{network}: no ONNX network there; make one with: cmnet-monai export {network}")
+    if engine in PROGRAMS:
+        network = Path(settings.get("ckpt_path", bundle / "models" / PROGRAMS[engine]))
+        if not network.is_file():
+            raise FileNotFoundError(f"{network}: no exported network there; make it with: cmnet-monai export {network}")
     return ENGINES[engine]
 
 

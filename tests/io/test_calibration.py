@@ -32,6 +32,7 @@ def test_constants_count_for_their_weights_and_settings(file: Path) -> None:
 def test_other_weights_settings_or_no_file_have_none(file: Path, other: dict) -> None:
     assert read_calibration(file, "ab12", {**SETTINGS, **other}) == {}
     assert read_calibration(file, "cd34", SETTINGS) == {}
+    assert read_calibration(file, "b1", SETTINGS) == {}
     assert read_calibration(file.parent / "none.json", "ab12", SETTINGS) == {}
 
 

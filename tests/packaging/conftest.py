@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cmnet_monai.io.results import file_sha256
 from cmnet_monai.networks import CMNet
 
 
@@ -25,7 +26,11 @@ def make_bundle(repository: Path) -> Callable[[Path], Path]:
         torch.manual_seed(0)
         state = CMNet(base_channels=8, s1_channel=True, lumbar_channel=True).state_dict()
         (folder / "models").mkdir()
-        torch.save({name: value.half() for name, value in state.items()}, folder / "models" / "model.pt")
+        weights = folder / "models" / "model.pt"
+        torch.save({name: value.half() for name, value in state.items()}, weights)
+        constants = {"intercept": 1.5, "score_weight": 0.0, "uncertainty_weight": -1.0}
+        calibration = {"weights_sha256": file_sha256(weights), "settings": {"mirror": True}, "calibration": constants}
+        (folder / "models" / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")
         return folder
 
     return make

@@ -15,6 +15,7 @@ import pytest
 import torch
 from monai.data import load_net_with_metadata
 
+from cmnet_monai.io.calibration import read_calibration
 from cmnet_monai.networks import CMNet
 from cmnet_monai.packaging import BUNDLE_NAME, package_bundle
 
@@ -59,7 +60,7 @@ def test_archive_holds_the_bundle_all_code_and_sums_of_everything(unpacked: Path
     code = {file.relative_to(repository).as_posix() for file in (repository / "cmnet_monai").rglob("*.py")}
     configs = {f"configs/{file.name}" for file in (repository / "bundle" / "configs").iterdir()}
     card = {"LICENSE", "docs/README.md", "docs/data_license.txt", "models/model.pt", "models/model.ts"}
-    card |= {"models/model.pt.sha256", "SHA256SUMS"}
+    card |= {"models/model.pt.sha256", "models/calibration.json", "SHA256SUMS"}
     assert files == code | configs | card | {"cmnet_monai/py.typed"}
     sums = dict(line.split("  ")[::-1] for line in (unpacked / "SHA256SUMS").read_text().splitlines())
     assert set(sums) == files - {"SHA256SUMS"}
@@ -68,6 +69,8 @@ def test_archive_holds_the_bundle_all_code_and_sums_of_everything(unpacked: Path
     metadata = json.loads((unpacked / "configs" / "metadata.json").read_text(encoding="utf-8"))
     assert metadata["weights_sha256"] == {name: sums[name] for name in ("models/model.pt", "models/model.ts")}
     assert metadata["torchscript_made_with"]["torch"] == torch.__version__
+    for digest in metadata["weights_sha256"].values():  # the network's calibration counts for both its formats
+        assert read_calibration(unpacked / "models" / "calibration.json", digest, {"mirror": True})["intercept"] == 1.5
 
 
 def test_torchscript_equals_the_eager_network_and_names_no_place(unpacked: Path, repository: Path) -> None:
@@ -128,6 +131,8 @@ def test_other_weights_take_the_place_of_the_bundles(
         content.extract(f"{BUNDLE_NAME}/models/model.pt", tmp_path)
     packed = torch.load(tmp_path / BUNDLE_NAME / "models" / "model.pt", weights_only=True)
     assert all(torch.equal(packed[name], value.half()) for name, value in trained.items())
+    with zipfile.ZipFile(tmp_path / "0.zip") as content:  # the bundle's calibration is not that of these weights
+        assert f"{BUNDLE_NAME}/models/calibration.json" not in content.namelist()
     with pytest.raises(FileNotFoundError, match=r"nothing\.pt: no weights there"):
         package_bundle(tmp_path / "x.zip", bundle, tmp_path / "nothing.pt", quiet)
     assert not (tmp_path / "x.zip").exists()

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from cmnet_monai.cli import app
 from cmnet_monai.datasets import synthesize
 from cmnet_monai.io import read_film, read_label_map
+from cmnet_monai.packaging import export_network
 from cmnet_monai.prediction import Prediction, Wanted, predict
 
 EVERYTHING = Wanted(overlay=True, dicom_seg=True, dicom_sr=True)
@@ -161,9 +162,32 @@ def test_onnx_runtime_gives_the_same_masks_in_the_films_own_grid(
     assert weights["file"] == str(shipped_onnx)
 
 
-def test_onnx_without_a_file_says_how_to_make_one(films: Path, tmp_path: Path) -> None:
+def test_torchscript_gives_the_same_masks(
+    done: Prediction, films: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    film, program = films / "film_0.dcm", tmp_path_factory.mktemp("program") / "model.ts"
+    export_network(repository / "bundle", program)
+    again = predict(
+        [str(film)],
+        tmp_path,
+        repository / "bundle",
+        say=lambda line: None,
+        engine="torchscript",
+        ckpt_path=str(program),
+    )
+    assert (again.done, again.failures) == (1, ())
+    for ending in ("mask", "labels"):
+        found, expected = (read_label_map(folder / f"film_0_{ending}.png") for folder in (tmp_path, done.output))
+        assert len(np.unique(found)) > 1
+        assert (found != expected).sum() <= 1e-5 * found.size  # logits differ by less than 1e-4
+    weights = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["weights"]
+    assert weights["file"] == str(program)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torchscript"])
+def test_exported_network_that_is_missing_says_how_to_make_one(engine: str, films: Path, tmp_path: Path) -> None:
     arguments = ["predict", str(films), "-o", str(tmp_path), "--engine"]
-    missing = CliRunner().invoke(app, [*arguments, "onnx", "--weights", str(tmp_path / "no.onnx")])
+    missing = CliRunner().invoke(app, [*arguments, engine, "--weights", str(tmp_path / "no.file")])
     assert missing.exit_code == 1 and "cmnet-monai export" in missing.output
     unknown = CliRunner().invoke(app, [*arguments, "tensorrt"])
-    assert unknown.exit_code == 1 and "torch or onnx" in unknown.output
+    assert unknown.exit_code == 1 and "torch or torchscript or onnx" in unknown.output

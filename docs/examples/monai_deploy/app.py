@@ -1,6 +1,8 @@
 """A MONAI Deploy application: films of a DICOM folder in, DICOM SEG and SR out.
 
 python app.py -i FOLDER_OF_DICOM -o OUT -m BUNDLE
+
+BUNDLE is the archive of `cmnet-monai package`, unpacked: its TorchScript file is the network.
 """
 
 import logging
@@ -50,7 +52,8 @@ class VertebraeOperator(Operator):
             for instance in chosen.series.get_sop_instances()
         ]
         wanted = Wanted(overlay=False, dicom_seg=True, dicom_sr=True)
-        done = predict(films, self.output_folder, self.bundle, wanted, logging.getLogger("vertebrae").info)
+        say = logging.getLogger("vertebrae").info
+        done = predict(films, self.output_folder, self.bundle, wanted, say, engine="torchscript")
         if done.failures:
             raise RuntimeError(f"{len(done.failures)} films failed or lack a part: see failures.csv")
 

@@ -6,7 +6,6 @@ Folders of the sites: SITES/site-1, SITES/site-2, ..., each with datalist.json.
 import argparse
 from pathlib import Path
 
-import numpy as np
 import nvflare.client as flare
 from monai.fl.utils.exchange_object import ExchangeObject
 
@@ -30,11 +29,13 @@ def main() -> None:
     )
     while flare.is_running():
         received = flare.receive()
-        weights = {key: np.asarray(value) for key, value in received.params.items()}
-        dice = dice_of(client, weights)  # of the common weights, on this site's validation films
+        if set(received.params) != set(client.get_weights().weights):
+            raise RuntimeError(f"{name}: the server sent {len(received.params)} weights that are not this network's")
+        dice = dice_of(client, received.params)  # of the common weights, on this site's validation films
         print(f"{name}: Dice {dice:.3f} before round {received.current_round + 1}")
-        client.train(ExchangeObject(weights=weights))
-        learnt = {key: value.numpy() for key, value in client.get_weights().weights.items()}
+        client.train(ExchangeObject(weights=received.params))
+        # Tensors, not arrays: FLARE's PyTorch side leaves anything else out of what it sends, with a warning only.
+        learnt = {key: value.detach().cpu().clone() for key, value in client.get_weights().weights.items()}
         flare.send(
             flare.FLModel(params=learnt, metrics={"val_dice": dice}, meta={"NUM_STEPS_CURRENT_ROUND": site.films})
         )
