@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ _BYTES_PER_PIXEL = 8
 _HEADER_BYTES = 64 << 20
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _BLOCK = 1 << 20
+_META_BYTES = 1 << 20
 
 
 def refuse_giant(columns: int, rows: int, path: Path, max_pixels: int) -> None:
@@ -64,8 +66,10 @@ def refuse_inflated_giant(path: Path, max_pixels: int) -> None:
         if _DEFLATED not in file.read(4096):
             return
         file.seek(0)
-        read_preamble(file, force=True)
-        read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+        start = io.BytesIO(file.read(_META_BYTES))  # a damaged length asks a file for gigabytes, this for what is there
+        read_preamble(start, force=True)
+        read_dataset(start, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+        file.seek(start.tell())
         unpacker, most, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), _most_bytes(max_pixels), 0
         while block := file.read(_BLOCK):
             while block:

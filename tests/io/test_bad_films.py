@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bad_films import BAD_FILMS, BOMBS, FILM, TWELVE, UNREADABLE
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from raw_dicom import write_raw_dicom
 
 from cmnet_monai.io import FilmError
@@ -77,6 +78,19 @@ def test_a_file_larger_than_any_film_is_not_opened(tmp_path, read_film):
     with path.open("wb") as file:
         file.truncate(5_000_000_000)  # a hole takes no room
     assert "the file has 5.0 GB, more than a film of 100000000 pixels" in refusal(path, read_film).reason
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its own memory by Linux's means")
+def test_a_length_of_gigabytes_in_a_small_file_is_refused_where_memory_is_short(tmp_path):
+    path = write_raw_dicom(tmp_path / "film.dcm", FILM, syntax=DeflatedExplicitVRLittleEndian)
+    data = bytearray(path.read_bytes())
+    assert data[144:150] == b"\x02\0\x01\0OB"  # File Meta Information Version, its length in bytes 152 to 155
+    data[152:156] = (2 * MEMORY_MIB << 20).to_bytes(4, "little")
+    path.write_bytes(data)
+    code = READ.format(mib=MEMORY_MIB)
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert "the DICOM header cannot be parsed (MemoryError)" in done.stdout
 
 
 # Odd, but films
