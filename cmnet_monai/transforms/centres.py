@@ -238,6 +238,13 @@ class CarryCentres(Transform):
     The points carry the affine of their own grid (see :class:`CentresFromLabel`); from there they pass through world
     coordinates to the image's present grid, so every spatial transform that keeps the affine up to date is followed:
     resizing, padding, flips, rotations, crops, random affines, but not elastic deformation.
+
+    >>> from monai.data import MetaTensor
+    >>> from monai.transforms import Flip
+    >>> film = MetaTensor(torch.zeros(1, 100, 200))
+    >>> points = MetaTensor(torch.tensor([[10.0, 20.0]]), affine=film.affine)
+    >>> CarryCentres()(points, Flip(spatial_axis=0)(film)).tolist()  # x from the other side: 99 - 10
+    [[89.0, 20.0]]
     """
 
     backend = [TransformBackends.TORCH]
