@@ -203,6 +203,11 @@ class CentresFromLabeld(MapTransform):
         min_area_fraction: smallest component of a binary mask, as a share of the largest.
         allow_missing_keys: ignore a key that is not in the data (no points are then written).
         labels: label values that count, instead of those of the protocol.
+
+    >>> label = np.zeros((1, 9, 9), dtype=np.uint8)
+    >>> label[0, 2:5, 1:6] = 3  # any anatomy: say which labels count
+    >>> CentresFromLabeld("label", labels=range(1, 6))({"label": label})["points"].tolist()
+    [[3.0, 3.0]]
     """
 
     backend = CentresFromLabel.backend
