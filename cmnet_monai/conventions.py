@@ -72,6 +72,9 @@ def channel_names(protocol: str) -> tuple[str, ...]:
             "levels" (as "visible", and L1-L5 once more on their own: a second opinion on which bodies are lumbar).
     Raises:
         ValueError: there is no such protocol.
+
+    >>> channel_names("levels")
+    ('centre', 'vertebra', 's1', 'lumbar')
     """
     names = {
         LUMBAR_PROTOCOL: ("centre", "vertebra"),

@@ -35,6 +35,13 @@ def read_datalist(dataset_dir: str | Path, section: str | Sequence[str]) -> list
     Raises:
         FileNotFoundError: there is no datalist.
         ValueError: it is not JSON, or has no items in the section.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_datalist(Path(folder, "datalist.json"), {"training": [{"image": "films/a.dcm", "patient": "p1"}]})
+    ...     (item,) = read_datalist(folder, "training")
+    ...     Path(item["image"]).relative_to(Path(folder).resolve()).as_posix(), item["patient"]
+    ('films/a.dcm', 'p1')
     """
     file = Path(dataset_dir)
     sections = [section] if isinstance(section, str) else list(section)

@@ -34,6 +34,10 @@ class FilmInferer(SimpleInferer):
         centre_threshold: least probability of a centre that becomes part of the prompt.
     Raises:
         ValueError: ``passes`` is neither 1 nor 2.
+
+    >>> films, network = torch.rand(2, 1, 64, 96), torch.nn.Conv2d(1, 3, 3, padding=1)
+    >>> FilmInferer(mirror=True)(films, network).shape
+    torch.Size([2, 3, 64, 96])
     """
 
     def __init__(

@@ -27,6 +27,9 @@ def as_switch(value: bool | str, name: str = "a switch") -> bool:
 
     Raises:
         ValueError: the value is neither.
+
+    >>> as_switch("false"), as_switch(True)
+    (False, True)
     """
     switch = {"true": True, "false": False}.get(str(value).lower())
     if switch is None:

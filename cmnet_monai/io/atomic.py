@@ -32,6 +32,14 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     Raises:
         FileNotFoundError: the caller wrote nothing.
         OutputError: the folder takes no more files: the disk is full, read-only, or closed to the user.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_write(f"{folder}/report.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...         before = Path(folder, "report.txt").exists()
+    ...     before, Path(folder, "report.txt").read_text()
+    (False, 'whole')
     """
     final = Path(path)
     temporary = final.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{_suffix(final)}"

@@ -74,6 +74,9 @@ def film_affine(spacing_xy_mm: tuple[float, float]) -> np.ndarray:
 
     Args:
         spacing_xy_mm: (sx, sy); 1.0 stands in where it is unknown (nan).
+
+    >>> film_affine((0.2, 0.3)).diagonal().tolist()
+    [-0.2, -0.3, 1.0]
     """
     sx, sy = (float(s) if np.isfinite(s) else 1.0 for s in spacing_xy_mm)
     return np.diag([-sx, -sy, 1.0])

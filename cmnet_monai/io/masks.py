@@ -67,6 +67,14 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
         Labels (x, y), uint8 or uint16.
     Raises:
         FilmError: the file is missing or damaged, or holds anything but whole numbers from 0 to 65535.
+
+    >>> import tempfile
+    >>> labels = np.zeros((30, 50), dtype=np.uint8)  # (x, y)
+    >>> labels[10:20, 12:18] = 24  # L5
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = read_label_map(write_label_png(f"{folder}/labels.png", labels))
+    >>> again.shape, int(again[10, 12]), bool((again == labels).all())
+    ((30, 50), 24, True)
     """
     from cmnet_monai.io import sniff
 
@@ -127,6 +135,14 @@ def write_nifti(
         The path.
     Raises:
         ValueError: the array is not (x, y), the affine is not invertible, or the suffix is not NIfTI's.
+
+    >>> import tempfile
+    >>> import nibabel
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_nifti(f"{folder}/mask.nii.gz", np.ones((30, 50), dtype=bool), np.diag([-0.2, -0.2, 1.0]))
+    ...     image = nibabel.load(path)
+    ...     image.shape, image.header.get_zooms()[:2] == (np.float32(0.2),) * 2
+    ((30, 50, 1), True)
     """
     path = Path(path)
     name = path.name.lower()

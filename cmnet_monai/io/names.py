@@ -71,6 +71,10 @@ def output_names(paths: Sequence[str | os.PathLike], anonymous: bool = False) ->
         Stems in the order of `paths`.
     Raises:
         ValueError: a path is given twice.
+
+    >>> one, other, alone = output_names(["a/film.dcm", "b/film.dcm", "a/knee.png"])
+    >>> alone, one.startswith("film-"), one != other
+    ('knee', True, True)
     """
     keys = [PurePosixPath(Path(path).as_posix()).as_posix() for path in paths]
     repeated = [key for key, count in Counter(keys).items() if count > 1]

@@ -54,6 +54,15 @@ class RadiographReader(ImageReader):
     Raises:
         ValueError: an argument is unknown or out of range. (Never TypeError: `LoadImage` would take that for a
             reader without arguments and drop them all.)
+
+    >>> import tempfile
+    >>> from monai.transforms import LoadImage
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (30, 50), color=90).save(f"{folder}/film.png")
+    ...     film = LoadImage(reader=RadiographReader(spacing_xy_mm=(0.2, 0.2)))(f"{folder}/film.png")
+    >>> film.shape, film.meta["spacing_provenance"]
+    (torch.Size([30, 50]), 'user')
     """
 
     def __init__(
@@ -107,6 +116,14 @@ def read_film(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Fil
 
     Raises:
         FilmError: the file is missing, is not one grey single-frame radiograph, or is damaged.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (30, 50), color=90).save(f"{folder}/film.png")
+    ...     film = read_film(f"{folder}/film.png")
+    >>> film.pixels.shape, film.provenance  # (x, y); a picture has no spacing, and none is invented
+    ((30, 50), 'none')
     """
     path = Path(path)
     if path.is_dir():

@@ -39,6 +39,12 @@ def write_table(
         columns: their order; by default every key, in the order in which the records bring them up, but for those
             that hold lists or objects alone.
         number: format of numbers that are not whole, such as ".4f"; by default all their digits.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_table(f"{folder}/t.csv", [{"film": "a", "dice": 0.91234}, {"film": "=1+1"}], number=".3f")
+    ...     Path(folder, "t.csv").read_text().split()  # what a spreadsheet would run as a formula is text
+    ['film,dice', 'a,0.912', "'=1+1,"]
     """
     rows = list(rows)
     plain = (key for row in rows for key, value in row.items() if not isinstance(value, (list, dict)))

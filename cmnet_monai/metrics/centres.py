@@ -62,6 +62,11 @@ def match_centres(predicted_xy: ArrayLike, true_xy: ArrayLike, max_distance_px: 
 
     Raises:
         ValueError: the points are not finite (N, 2) arrays, or `max_distance_px` is negative.
+
+    >>> found, truth = [[10, 52], [10, 99]], [[10, 50], [10, 70], [10, 102]]
+    >>> match = match_centres(found, truth, max_distance_px=20)
+    >>> match.distances_px.tolist()
+    [2.0, 3.0]
     """
     predicted, true = _points(predicted_xy, "predicted_xy"), _points(true_xy, "true_xy")
     if max_distance_px is not None and max_distance_px < 0:
@@ -77,7 +82,11 @@ def match_centres(predicted_xy: ArrayLike, true_xy: ArrayLike, max_distance_px: 
 
 
 def centre_error(predicted_xy: ArrayLike, true_xy: ArrayLike, max_distance_px: float | None = None) -> float:
-    """Mean distance of a film's matched centres in px; NaN without a match. Arguments as in `match_centres`."""
+    """Mean distance of a film's matched centres in px; NaN without a match. Arguments as in `match_centres`.
+
+    >>> centre_error([[10, 52], [10, 99]], [[10, 50], [10, 102]])  # (2 + 3) / 2
+    2.5
+    """
     return match_centres(predicted_xy, true_xy, max_distance_px).mean_error_px
 
 

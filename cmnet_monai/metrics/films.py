@@ -59,6 +59,12 @@ class FilmPixelMetric(_FilmMean):
 
     Raises:
         ValueError: unknown name; when called, what `confusion_counts` raises.
+
+    >>> metric = FilmPixelMetric("dice")
+    >>> _ = metric(torch.tensor([[[[1, 1, 0, 0]]]]), torch.tensor([[[[1, 0, 1, 0]]]]))  # one film: 0.5
+    >>> _ = metric(torch.tensor([[[[1, 1, 0, 0]]]]), torch.tensor([[[[1, 1, 0, 0]]]]))  # another: 1
+    >>> float(metric.aggregate())
+    0.75
     """
 
     def __init__(self, name: str = "dice") -> None:

@@ -22,6 +22,10 @@ def confusion_counts(y_pred: Tensor, y: Tensor) -> Tensor:
 
     Raises:
         ValueError: the shapes differ, or a mask has other values than 0 and 1.
+
+    >>> truth, guess = torch.tensor([[[1, 1, 0, 0, 0]]]), torch.tensor([[[1, 0, 1, 0, 0]]])
+    >>> confusion_counts(guess, truth).tolist()  # TP, FP, TN, FN
+    [[[1.0, 1.0, 2.0, 1.0]]]
     """
     if y_pred.shape != y.shape or y_pred.dim() < 3:
         raise ValueError(f"Masks must both be (B, C, ...), got y_pred {tuple(y_pred.shape)} and y {tuple(y.shape)}")
@@ -51,19 +55,34 @@ def dice(y_pred: Tensor, y: Tensor) -> Tensor:
 
 
 def precision(y_pred: Tensor, y: Tensor) -> Tensor:
-    """TP / (TP + FP) of masks (B, C, ...); returns (B, C). Nothing predicted: 1 if nothing is there, else 0."""
+    """TP / (TP + FP) of masks (B, C, ...); returns (B, C). Nothing predicted: 1 if nothing is there, else 0.
+
+    >>> truth, guess = torch.tensor([[[1, 1, 1, 1, 0]]]), torch.tensor([[[1, 0, 0, 0, 1]]])
+    >>> precision(guess, truth).tolist()  # 1 of the 2 predicted
+    [[0.5]]
+    """
     tp, fp, _, fn = confusion_counts(y_pred, y).unbind(-1)
     return _ratio(tp, tp + fp, fn)
 
 
 def recall(y_pred: Tensor, y: Tensor) -> Tensor:
-    """TP / (TP + FN) of masks (B, C, ...); returns (B, C). Nothing there: 1 if nothing is predicted, else 0."""
+    """TP / (TP + FN) of masks (B, C, ...); returns (B, C). Nothing there: 1 if nothing is predicted, else 0.
+
+    >>> truth, guess = torch.tensor([[[1, 1, 1, 1, 0]]]), torch.tensor([[[1, 0, 0, 0, 1]]])
+    >>> recall(guess, truth).tolist()  # 1 of the 4 there are
+    [[0.25]]
+    """
     tp, fp, _, fn = confusion_counts(y_pred, y).unbind(-1)
     return _ratio(tp, tp + fn, fp)
 
 
 def accuracy(y_pred: Tensor, y: Tensor) -> Tensor:
-    """(TP + TN) / pixels of masks (B, C, ...); returns (B, C)."""
+    """(TP + TN) / pixels of masks (B, C, ...); returns (B, C).
+
+    >>> truth, guess = torch.tensor([[[1, 1, 1, 0]]]), torch.tensor([[[1, 0, 0, 0]]])
+    >>> accuracy(guess, truth).tolist()  # 2 of 4 pixels
+    [[0.5]]
+    """
     tp, fp, tn, fn = confusion_counts(y_pred, y).unbind(-1)
     return (tp + tn) / (tp + fp + tn + fn)
 
@@ -83,6 +102,10 @@ def average_precision(y_pred: Tensor, y: Tensor, thresholds: int | None = None) 
 
     Raises:
         ValueError: the shapes differ, or a probability is outside [0, 1].
+
+    >>> truth = torch.tensor([[[1, 0, 1, 0]]])
+    >>> average_precision(torch.tensor([[[0.9, 0.1, 0.8, 0.3]]]), truth).tolist()  # both found before any other
+    [[1.0]]
     """
     from torchmetrics.functional.classification import binary_average_precision
 

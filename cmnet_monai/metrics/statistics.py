@@ -73,6 +73,10 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95, resamples: int = 
         confidence: of the interval.
         resamples: number of bootstrap samples.
         seed: of the resampling.
+
+    >>> interval = mean_interval([0.90, 0.92, 0.94, 0.96])
+    >>> round(interval.mean, 2), interval.low < 0.93 < interval.high
+    (0.93, True)
     """
     sample = np.asarray(values, dtype=np.float64).ravel()
     sample = sample[np.isfinite(sample)]

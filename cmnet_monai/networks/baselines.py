@@ -30,6 +30,11 @@ class SingleHead(nn.Module):
 
     Raises:
         ValueError: the probability is not between 0 and 1; in forward, the input's rank or channels are wrong.
+
+    >>> network = SingleHead(nn.Conv2d(1, 1, 3, padding=1))
+    >>> logits = network(torch.zeros(2, 2, 32, 64))  # film and prompt, which is not looked at
+    >>> logits.shape, bool((logits[:, 0].sigmoid() < 1e-3).all())  # no centre anywhere
+    (torch.Size([2, 2, 32, 64]), True)
     """
 
     def __init__(self, network: nn.Module, initial_probability: float = 0.5) -> None:
@@ -119,6 +124,9 @@ def make_baseline(
         initial_probability: see `SingleHead`.
     Raises:
         ValueError: there is no such baseline.
+
+    >>> make_baseline("modified_unet", base_channels=8)(torch.zeros(1, 1, 64, 32)).shape  # centre, vertebra
+    torch.Size([1, 2, 64, 32])
     """
     if name not in BASELINES:
         raise ValueError(f"a baseline is one of {', '.join(sorted(BASELINES))}; got {name!r}")

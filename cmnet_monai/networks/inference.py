@@ -25,6 +25,10 @@ def prepare_for_inference(network: Network) -> Network:
 
     Returns:
         The same network.
+
+    >>> network = prepare_for_inference(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Dropout()))
+    >>> network.training, any(weight.requires_grad for weight in network.parameters())
+    (False, False)
     """
     network.eval().requires_grad_(False)
     for module in network.modules():

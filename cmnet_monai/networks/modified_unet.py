@@ -23,6 +23,11 @@ class ModifiedUNet(nn.Module):
 
     Raises:
         ValueError: an argument is out of range; in forward, the input's rank or channels are wrong.
+
+    >>> import torch
+    >>> network = ModifiedUNet(out_channels=2, base_channels=8)
+    >>> network(torch.zeros(1, 1, 48, 100)).shape  # any size
+    torch.Size([1, 2, 48, 100])
     """
 
     def __init__(

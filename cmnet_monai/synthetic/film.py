@@ -224,6 +224,12 @@ def generate_film(
         look: "a" (film-like) or "b" (multi-scale processing), see `looks`; None mixes them.
     Raises:
         ValueError: the kind, side, region or look is unknown, a seed is negative, or the film is less than 128 px high.
+
+    >>> film = generate_film(seed=1, kind="healthy", height_px=128)
+    >>> film.pixels.shape == film.label_map.shape, film.pixels.shape[1]  # (x, y)
+    (True, 128)
+    >>> {20, 21, 22, 23, 24} <= set(np.unique(film.label_map).tolist())  # L1-L5
+    True
     """
     patient_seed = seed if patient_seed is None else patient_seed
     film_seed = seed if film_seed is None else film_seed

@@ -203,6 +203,11 @@ class CentresFromLabeld(MapTransform):
         min_area_fraction: smallest component of a binary mask, as a share of the largest.
         allow_missing_keys: ignore a key that is not in the data (no points are then written).
         labels: label values that count, instead of those of the protocol.
+
+    >>> label = np.zeros((1, 9, 9), dtype=np.uint8)
+    >>> label[0, 2:5, 1:6] = 3  # any anatomy: say which labels count
+    >>> CentresFromLabeld("label", labels=range(1, 6))({"label": label})["points"].tolist()
+    [[3.0, 3.0]]
     """
 
     backend = CentresFromLabel.backend
@@ -238,6 +243,13 @@ class CarryCentres(Transform):
     The points carry the affine of their own grid (see :class:`CentresFromLabel`); from there they pass through world
     coordinates to the image's present grid, so every spatial transform that keeps the affine up to date is followed:
     resizing, padding, flips, rotations, crops, random affines, but not elastic deformation.
+
+    >>> from monai.data import MetaTensor
+    >>> from monai.transforms import Flip
+    >>> film = MetaTensor(torch.zeros(1, 100, 200))
+    >>> points = MetaTensor(torch.tensor([[10.0, 20.0]]), affine=film.affine)
+    >>> CarryCentres()(points, Flip(spatial_axis=0)(film)).tolist()  # x from the other side: 99 - 10
+    [[89.0, 20.0]]
     """
 
     backend = [TransformBackends.TORCH]

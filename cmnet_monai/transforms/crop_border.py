@@ -36,6 +36,11 @@ class CropBorder(CropForeground):
         tolerance: spread of an empty line, as a share of the film's range.
         outliers: share of a line's pixels at either end of its values that do not count.
         most: largest share of the film's width or height that is cut off at each side of the valid area's box.
+
+    >>> film = np.zeros((1, 100, 200))
+    >>> film[:, 10:90] = np.random.default_rng(0).random((1, 80, 200))  # black borders left and right
+    >>> CropBorder()(film).shape
+    torch.Size([1, 80, 200])
     """
 
     def __init__(self, tolerance: float = 0.05, outliers: float = 0.05, most: float = 0.4) -> None:

@@ -212,6 +212,12 @@ class HistogramEqualized(MapTransform):
         ignore_constant_border: leave out constant rows and columns at the edges.
         keep_valid_area: keep ``META_VALID_AREA`` in the metadata.
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> import torch
+    >>> dark = torch.linspace(100, 130, 2000).reshape(1, 40, 50)
+    >>> flat = HistogramEqualized("image")({"image": dark})["image"]
+    >>> float(flat.min()) < 1, float(flat.max())
+    (True, 255.0)
     """
 
     backend = HistogramEqualize.backend

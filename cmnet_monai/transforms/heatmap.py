@@ -82,6 +82,11 @@ class CentreHeatmapd(MapTransform):
         sigma_px: standard deviation, in pixels of the grid.
         truncate: radius of the rendered square, in sigma.
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> item = {"points": np.array([[3.0, 5.0]]), "image": torch.zeros(1, 8, 12)}
+    >>> heatmap = CentreHeatmapd("points", refer_key="image", sigma_px=2.0)(item)["heatmap"]
+    >>> heatmap.shape, float(heatmap[0, 3, 5])
+    (torch.Size([1, 8, 12]), 1.0)
     """
 
     backend = CentreHeatmap.backend

@@ -27,6 +27,11 @@ class LabelMapd(MapTransform):
         levels: names of the mask's levels.
         threshold: least probability inside a body.
         allow_missing_keys: do not raise where a key is missing.
+
+    >>> item = {"labels": np.array([[[20.0, 20.0], [26.0, 26.0]]]), "inside": np.array([[[0.9, 0.2], [0.8, 0.1]]])}
+    >>> done = LabelMapd()(item)
+    >>> done["labels"].tolist(), done["pred"].tolist()  # L1 and S1; the mask holds L1-L5 alone
+    ([[[20, 0], [26, 0]]], [[[1, 0], [0, 0]]])
     """
 
     def __init__(

@@ -20,6 +20,10 @@ class CentrePrompt(Transform):
 
     Args:
         sigma_px: standard deviation, in pixels of the grid; that of the training's heatmap.
+
+    >>> prompt = CentrePrompt(sigma_px=2.0)
+    >>> float(prompt([[3.0, 5.0]], (8, 12))[0, 3, 5]), float(prompt(None, (8, 12)).max())
+    (1.0, 0.0)
     """
 
     backend = CentreHeatmap.backend

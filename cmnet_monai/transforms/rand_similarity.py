@@ -41,6 +41,14 @@ class RandSimilarityd(RandAffined):
         mode: "bilinear" or "nearest", one for all keys or one for each.
         padding_mode: "zeros", "border" or "reflection".
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> import torch
+    >>> label = torch.zeros(1, 64, 96)
+    >>> label[:, 20:40, 30:60] = 24
+    >>> move = RandSimilarityd("label", prob=1.0, rotation_deg=10, mode="nearest").set_random_state(seed=0)
+    >>> moved = move({"label": label})["label"]
+    >>> moved.shape, moved.unique().tolist()  # no value between background and label
+    (torch.Size([1, 64, 96]), [0.0, 24.0])
     """
 
     backend = RandAffined.backend

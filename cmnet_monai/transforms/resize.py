@@ -193,6 +193,14 @@ class ResizeWithPadd(MapTransform, InvertibleTransform):
         spatial_size: (x, y) size of the grid.
         mode: "bilinear" or "nearest", one for all keys or one for each.
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> film, label = torch.rand(1, 200, 300), torch.full((1, 200, 300), 24)
+    >>> fit = ResizeWithPadd(["image", "label"], (64, 128), mode=["bilinear", "nearest"])
+    >>> item = fit({"image": film, "label": label})
+    >>> item["image"].shape, item["label"].unique().tolist()  # 0 is the padding
+    (torch.Size([1, 64, 128]), [0, 24])
+    >>> fit.inverse(item)["label"].shape
+    torch.Size([1, 200, 300])
     """
 
     backend = ResizeWithPad.backend

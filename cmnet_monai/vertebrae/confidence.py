@@ -47,6 +47,10 @@ class Calibration:
         uncertainty_weight: of the natural logarithm of the uncertainty, 0 or less.
     Raises:
         ValueError: a weight has the wrong sign, or is not finite.
+
+    >>> sure, unsure = Calibration(1.5, 1.0, -1.0)(np.array([0.9, 0.5]), np.array([0.1, 0.6]))
+    >>> bool(sure > unsure)
+    True
     """
 
     intercept: float

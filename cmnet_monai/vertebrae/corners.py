@@ -67,6 +67,13 @@ def find_body_points(
         smoothing_px: see `region_outline`.
     Raises:
         ValueError: the region is too small or has no four sides, or `anterior` is neither "left" nor "right".
+
+    >>> region = np.zeros((60, 60), dtype=bool)
+    >>> region[10:40, 15:35] = True
+    >>> points = find_body_points(region, anterior="left")
+    >>> expected = [[9.5, 14.5], [39.5, 14.5], [39.5, 34.5], [9.5, 34.5]]  # half a pixel beyond the pixels' middles
+    >>> bool(np.abs(points.corners_xy_px - expected).max() < 0.5)
+    True
     """
     return fit_body_points(region_outline(region, smoothing_px), anterior, down_xy, aspect_yx)
 

@@ -83,6 +83,10 @@ def name_levels(
         said: level of each body that a reader named, by its index in ``centres_xy``.
     Returns:
         Named bodies from top to bottom.
+
+    >>> centres = np.array([[50.0, 100.0], [50.0, 140.0], [50.0, 220.0]])  # one is missing before the last
+    >>> [body.level for body in name_levels(centres, [0.9, 0.9, 0.9], s1_xy=np.array([50.0, 260.0]))]
+    ['L2', 'L3', 'L5']
     """
     centres = np.asarray(centres_xy, dtype=np.float64).reshape(-1, 2)
     order = [int(i) for i in np.argsort(-centres[:, 1], kind="stable")]

@@ -41,6 +41,12 @@ def measure_film(
         least_slip_percent: see `meyerding_grade`.
     Raises:
         ValueError: the label map does not have two axes, or the side is not given and cannot be found.
+
+    >>> labels = np.zeros((80, 120), dtype=np.uint8)
+    >>> labels[20:60, 10:40], labels[20:60, 50:80], labels[20:60, 90:118] = 22, 23, 24  # L3, L4, L5
+    >>> found = measure_film(labels, anterior="left")
+    >>> [(body.level, round(body.middle.px)) for body in found.bodies]
+    [('L3', 30), ('L4', 30), ('L5', 28)]
     """
     if label_map.ndim != 2:
         raise ValueError(f"a label map has shape (x, y); got {label_map.shape}")

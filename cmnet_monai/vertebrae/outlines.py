@@ -26,6 +26,12 @@ def region_outline(region: NDArray, smoothing_px: float = 1.0) -> Array:
         Points (N, 2) as (x, y) px, pixel-centre origin, clockwise as seen on the film; the last is not the first again.
     Raises:
         ValueError: the region does not have two axes, or its largest part has fewer than `MIN_AREA_PX` pixels.
+
+    >>> region = np.zeros((40, 60), dtype=bool)
+    >>> region[10:30, 20:40] = True  # pixels 10 to 29 and 20 to 39: their borders are half a pixel farther out
+    >>> outline = region_outline(region)
+    >>> outline.min(axis=0).round(1).tolist(), outline.max(axis=0).round(1).tolist()
+    ([9.5, 19.5], [29.5, 39.5])
     """
     if region.ndim != 2:
         raise ValueError(f"a region has shape (x, y); got {region.shape}")

@@ -27,6 +27,12 @@ def part_bodies(
     Returns:
         Regions (x, y), 0 outside, 1..M inside; the centre of each region, (M, 2); and for each region whether a given
         centre seeded it, (M,).
+
+    >>> vertebrae = np.zeros((40, 60))
+    >>> vertebrae[10:30, 10:50] = 0.9  # two bodies that touch
+    >>> regions, centres, seeded = part_bodies(vertebrae, np.array([[19.5, 19.5], [19.5, 39.5]]))
+    >>> int(regions.max()), seeded.tolist(), bool(regions[20, 15] != regions[20, 45])
+    (2, [True, True], True)
     """
     mask = np.asarray(vertebra_map) >= threshold
     seeds, seeded = _place_seeds(mask, np.asarray(centres_xy, dtype=np.float64).reshape(-1, 2))
