@@ -29,8 +29,8 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a run is asked to do, instead of doing it."""
     asked: dict[str, Any] = {}
 
-    def note(experiments: Any, bench: Any, seeds: Any, say: Any, dry_run: bool) -> None:
-        asked.update(names=[e.name for e in experiments], bench=bench, seeds=seeds, dry_run=dry_run)
+    def note(experiments: Any, bench: Any, seeds: Any, say: Any, dry_run: bool, rows: Any) -> None:
+        asked.update(names=[e.name for e in experiments], bench=bench, seeds=seeds, dry_run=dry_run, rows=rows)
 
     monkeypatch.setattr("cmnet_monai.experiments.paper.runner.run_experiments", note)
     return asked
@@ -54,10 +54,12 @@ def test_options_reach_the_bench(bench: dict[str, Any], tmp_path: Path) -> None:
         "--set",
         "shares=[0.7, 0.3]",
     )
+    options += ("--row", "unet", "--row", "cmnet")
     code, output = call("run", "table2", "table1", "--work", tmp_path, "--bed", "real", "--real", tmp_path, *options)
     assert code == 0 and f"experiments report --work {tmp_path}" in output
     made = bench["bench"]
     assert (bench["names"], bench["seeds"], bench["dry_run"]) == (["table1", "table2"], (3, 1), False)
+    assert list(bench["rows"]) == ["unet", "cmnet"]
     assert (made.work, made.bed, made.real, made.scale.name) == (tmp_path, "real", tmp_path, "full")
     assert made.settings == {"precision": "bf16", "pretrain.max_epochs": 6, "shares": [0.7, 0.3]}
     assert made.settings_of("pretrain")["max_epochs"] == 6 and "max_epochs" not in made.settings_of("finetune")

@@ -16,9 +16,9 @@ from cmnet_monai.io import read_label_map
 from cmnet_monai.synthetic import SyntheticFilm, generate_film
 
 COVERED = "L3"
-SHARE = 0.6
+SHARE = 0.8
 """Of noise in the grey values of a covered body."""
-SEEDS = (701, 703, 707)
+SEEDS = (707, 710)
 """Films on which the shipped weights miss the covered body."""
 
 

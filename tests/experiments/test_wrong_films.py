@@ -46,6 +46,16 @@ def test_whole_spine_shows_every_body_to_the_sacrum_small() -> None:
     assert (film != KINDS["lateral whole spine"](9501, 320)).any()
 
 
+def test_neck_shows_small_bodies_below_a_skull_and_shoulders_below_them() -> None:
+    film = KINDS["lateral cervical"](9500, 320)
+    assert film.shape == (240, 320)
+    np.testing.assert_array_equal(film, KINDS["lateral cervical"](9500, 320))
+    assert (film != KINDS["lateral cervical"](9501, 320)).any()
+    rows = film.max(axis=0)
+    middle = rows[90:200].max()  # the neck
+    assert rows[:60].min() > middle and rows[290:].min() > middle
+
+
 @pytest.mark.slow
 def test_no_frontal_projection_goes_through_unmarked(shared_data: Path, repository: Path, tmp_path: Path) -> None:
     folder = shared_data / "ct_projections" / "verse2020_test_segmentation_dataset" / "all" / "images"

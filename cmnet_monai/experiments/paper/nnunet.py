@@ -28,6 +28,14 @@ TRAINER_SETTING = "nnunet.trainer"
 SHORT, FULL = "nnUNetTrainerTimeBudget", "nnUNetTrainer"
 PLUGIN = Path(__file__).parent / "nnunet_trainer"
 """Folder in which nnU-Net finds `SHORT`, which trains as long as CM-Net's training on the same films took."""
+_WATCH = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w", encoding="utf-8") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code % 256)
+"""
+"""A small process between this one and nnU-Net's: a child's peak memory counts that of the process that started it."""
 COMMANDS = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict")
 
 
@@ -186,15 +194,14 @@ class NnunetRun:
         environment = {**os.environ, **{name: str(self.folder / part) for name, part in names.items()}}
         environment["nnUNet_extTrainer"] = str(PLUGIN)
         environment["CMNET_NNUNET_SECONDS"] = str(0.0 if self.full else self.budget())
-        log = self.folder / "log.txt"
+        log, peak = self.folder / "log.txt", self.folder / "peak.txt"
         with log.open("a", encoding="utf-8") as stream:
-            process = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT)
-            _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            raise RuntimeError(f"{command[0]} ended with code {process.returncode}; its output is in {log}")
+            watched = [sys.executable, "-c", _WATCH, str(peak), *command]
+            code = subprocess.call(watched, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+        if code != 0:
+            raise RuntimeError(f"{command[0]} ended with code {code}; its output is in {log}")
         unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, else in kilobytes
-        return round(usage.ru_maxrss * unit / 1e6, 1)
+        return round(int(peak.read_text(encoding="utf-8")) * unit / 1e6, 1)
 
 
 def _film_row(item: Mapping[str, Any], mask_file: Path, truth: str) -> dict[str, Any]:

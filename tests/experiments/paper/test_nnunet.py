@@ -116,7 +116,7 @@ def test_its_commands_are_called_in_order_and_its_masks_measured(
     ]
     assert calls[1].startswith("nnUNetv2_train 42 2d all -tr nnUNetTrainerTimeBudget")
     assert all(call.endswith(" 12.5") for call in calls)
-    assert 0.1 < record["cost_train_peak_mb"] < 1000  # a shell's
+    assert 0.1 < record["cost_train_peak_mb"] < 200  # a shell's, whatever this process holds
 
 
 def test_the_trainer_that_nnunet_looks_for_is_there() -> None:
