@@ -28,6 +28,7 @@ class Results:
         rows: one a variant and seed.
         films: one a variant, seed and film.
         work: folder that pictures are found in.
+        command: what makes them again; "" where nothing was run.
     """
 
     experiment: Experiment
@@ -36,6 +37,7 @@ class Results:
     rows: Sequence[dict[str, Any]]
     films: Sequence[dict[str, Any]]
     work: Path
+    command: str = ""
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -98,4 +100,5 @@ def unpaired_difference(first: Sequence[float], second: Sequence[float], seed: i
 def read_results(experiment: Experiment, work: Path, bed: str) -> Results:
     """Results of an experiment on a test bed; empty where it was not run."""
     content = read_json(results_folder(work, bed) / f"{experiment.name}.json") or {}
-    return Results(experiment, bed, content.get("scale", ""), content.get("rows", []), content.get("films", []), work)
+    rows, films = content.get("rows", []), content.get("films", [])
+    return Results(experiment, bed, content.get("scale", ""), rows, films, work, content.get("command", ""))

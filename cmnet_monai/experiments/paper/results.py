@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cmnet_monai.experiments.paper.bench import Bench
-from cmnet_monai.experiments.paper.definitions import MEASURED, Experiment, Variant
+from cmnet_monai.experiments.paper.definitions import FULL, MEASURED, QUICK, REAL, Experiment, Variant
 from cmnet_monai.experiments.paper.measuring import MeasureRun
 from cmnet_monai.experiments.paper.nnunet import NnunetRun
 from cmnet_monai.experiments.paper.records import number, read_json, write_json
@@ -34,10 +36,24 @@ def write_results(experiments: Iterable[Experiment], bench: Bench, seeds: Sequen
                 row, its_films = _row(variant, bench, seed)
                 rows.append(row | _costs(experiment, variant, bench))
                 films += [{"variant": variant.name, "seed": seed, **film} for film in its_films]
-        content = {"experiment": experiment.name, "bed": bench.bed, "scale": bench.scale.name, "rows": rows}
+        content = {"experiment": experiment.name, "bed": bench.bed, "scale": bench.scale.name}
+        content |= {"command": command(experiment, bench, seeds), "rows": rows}
         write_json(folder / f"{experiment.name}.json", {**content, "films": films})
         write_table(folder / f"{experiment.name}.csv", rows, number=".6g")
         write_table(folder / f"{experiment.name}_films.csv", films, number=".6g")
+
+
+def command(experiment: Experiment, bench: Bench, seeds: Sequence[int]) -> str:
+    """The command that makes the results again, with folders of the reader's own."""
+    parts = ["cmnet-monai experiments run", experiment.name, "--work runs/experiments"]
+    parts += ["--bed real --real data/real"] if bench.bed == REAL else []
+    if bench.scale.name == QUICK.name:
+        return " ".join([*parts, "--quick"])
+    parts += [f"--seeds {','.join(map(str, seeds))}"]
+    if bench.scale.training_films != FULL.training_films:
+        parts += [f"--films {bench.scale.training_films}"]
+    settings = (f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in bench.settings.items())
+    return " ".join([*parts, *(f"--set {shlex.quote(setting)}" for setting in settings)])
 
 
 def _row(variant: Variant, bench: Bench, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cmnet_monai.experiments.paper import figures
-from cmnet_monai.experiments.paper.blocks import Block, Figure, Heading, Items, Table, Text
+from cmnet_monai.experiments.paper.blocks import Block, Code, Figure, Heading, Items, Table, Text
 from cmnet_monai.experiments.paper.definitions import METRICS, REAL, Variant
 from cmnet_monai.experiments.paper.published import PUBLISHED
 from cmnet_monai.experiments.paper.reading import Results
@@ -30,6 +30,8 @@ def section(results: Results, real_films: bool = False) -> list[Block]:
         blocks.append(
             Text("**These are numbers of the quick run**: tiny settings that only show that everything runs.")
         )
+    if results.command:
+        blocks += [Text("Made by"), Code(results.command)]
     blocks += [_table(results), *_published(results)]
     if results.experiment.statistics:
         blocks += _statistics(results)
@@ -238,9 +240,10 @@ def _series(results: Results, done: Sequence[Variant]) -> dict[str, dict[str, li
 
 
 ANCHORS = {
-    "Heatmap sigma, pixels of the grid": ("default", 4.0),
-    "Base width": ("default", 16.0),
-    "Grid (x, y)": ("default", 288.0),
+    "Heatmap sigma": ("default", 1.0),
+    "Base width": ("default", 1.0),
+    "Grid, sigma with it": ("default", 1.0),
+    "Learning rate": ("default", 1.0),
     "Number of training films": ("default", 1.0),
     "Share of synthetic films in fine-tuning": ("default", 0.3),
     "Real films in fine-tuning": ("default", 12.0),

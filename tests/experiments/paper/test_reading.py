@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cmnet_monai.experiments.paper.catalogue import find_experiments
-from cmnet_monai.experiments.paper.definitions import Asking, Experiment, Variant
+from cmnet_monai.experiments.paper.bench import Bench
+from cmnet_monai.experiments.paper.catalogue import EXPERIMENTS, find_experiments
+from cmnet_monai.experiments.paper.definitions import FULL, QUICK, REAL, Asking, Experiment, Variant
 from cmnet_monai.experiments.paper.reading import Results, unpaired_difference
-from cmnet_monai.experiments.paper.sections import cell, section, signed
+from cmnet_monai.experiments.paper.results import command
+from cmnet_monai.experiments.paper.sections import ANCHORS, cell, section, signed
 from cmnet_monai.experiments.paper.strata import body_stratum, film_stratum
 from cmnet_monai.metrics import Interval
 
@@ -75,6 +79,31 @@ def test_cells_say_what_is_known() -> None:
     assert cell(Interval(0.9451, float("nan"), float("nan"), 1)) == "0.945"
     assert cell(Interval(float("nan"), float("nan"), float("nan"), 0)) == "-"
     assert signed(Interval(-0.012, -0.02, 0.004, 67)) == "-0.012 (-0.020 to +0.004)"
+
+
+def test_lines_of_rows_compared_with_the_default_go_through_it() -> None:
+    for experiment in EXPERIMENTS.values():
+        for variant in experiment.variants:
+            if variant.x is not None and variant.against == "default":
+                assert ANCHORS[variant.group][0] == "default", variant.group
+    scaled = {v.group for v in EXPERIMENTS["ablations"].variants if v.training.scaled}
+    assert scaled and all(ANCHORS[group][1] == 1.0 for group in scaled)  # once the default's setting
+
+
+def test_command_of_the_results_has_all_that_was_asked(tmp_path: Path) -> None:
+    settings = {"spatial_size": [144, 192], "finetune.max_epochs": 3, "look": "it's"}
+    bench = Bench(tmp_path, tmp_path, REAL, replace(FULL, training_films=400), settings=settings)
+    words = shlex.split(command(EXPERIMENT, bench, (0, 2)))
+    assert words[:4] == ["cmnet-monai", "experiments", "run", "e"]
+    options = {name: words[words.index(name) + 1] for name in ("--bed", "--seeds", "--films")}
+    assert options == {"--bed": "real", "--seeds": "0,2", "--films": "400"}
+    assert [words[i + 1] for i, word in enumerate(words) if word == "--set"] == [
+        "spatial_size=[144,192]",
+        "finetune.max_epochs=3",
+        'look="it\'s"',
+    ]
+    assert "--films" not in command(EXPERIMENT, Bench(tmp_path, tmp_path), (0,))
+    assert command(EXPERIMENT, Bench(tmp_path, tmp_path, scale=QUICK), (0,)).endswith("--quick")
 
 
 def test_networks_in_another_order_than_the_papers_are_said_to_be() -> None:
