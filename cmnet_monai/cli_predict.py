@@ -24,6 +24,9 @@ def predict(
     dicom_sr: Annotated[
         bool, typer.Option("--dicom-sr", help="A DICOM structured report with the measurements, likewise.")
     ] = False,
+    seg_nrrd: Annotated[
+        bool, typer.Option("--seg-nrrd", help="A segmentation for 3D Slicer, names and colours inside (.seg.nrrd).")
+    ] = False,
     csv: Annotated[bool, typer.Option(help="The batch's tables; failures.csv is always written.")] = True,
     levels: Annotated[str, typer.Option(help="Levels that the binary mask holds.")] = ",".join(LUMBAR),
     anterior: Annotated[str, typer.Option(help="Where the patient's front is: left, right, or auto.")] = "auto",
@@ -71,7 +74,7 @@ def predict(
     settings |= _settings(device=device, ckpt_path=weights, given_centres=centres)
     try:
         settings["levels"] = _levels(levels)
-        wanted = Wanted(overlay, dicom_seg, dicom_sr, _side(anterior), all_mm, with_identifiers, csv)
+        wanted = Wanted(overlay, dicom_seg, dicom_sr, _side(anterior), all_mm, with_identifiers, csv, seg_nrrd)
         done = run(films, output, bundle_root(bundle), wanted, typer.echo, engine, **settings)
     except (OSError, ValueError, RuntimeError) as error:
         fail(error)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cmnet_monai.io.masks import read_label_map, write_label_png, write_mask_png, write_nifti
     from cmnet_monai.io.names import output_names, printable, safe_stem
     from cmnet_monai.io.radiograph_reader import RadiographReader, read_film
+    from cmnet_monai.io.seg_nrrd import write_seg_nrrd
     from cmnet_monai.io.tables import write_table
     from cmnet_monai.io.vertebra_records import MeasuredSite, VertebraMeasurement, measured_site
 
@@ -44,8 +45,9 @@ _HOME = {
     "write_label_png": "masks",
     "write_mask_png": "masks",
     "write_nifti": "masks",
-    "write_table": "tables",
+    "write_seg_nrrd": "seg_nrrd",
     "write_slicer_colours": "colour_table",
+    "write_table": "tables",
 }
 __all__ = ["FilmError", "OutputError", *_HOME]
 

@@ -19,7 +19,7 @@ MANIFEST_NAME = "manifest.json"
 MASK_SUFFIXES = ("_mask.nii.gz", "_mask.png")
 LABEL_SUFFIXES = ("_labels.nii.gz", "_labels.png")
 """How the names of masks and label maps end, behind the name of the film."""
-DERIVED_SUFFIXES = ("_measurements.json", "_overlay.png", "_seg.dcm", "_sr.dcm")
+DERIVED_SUFFIXES = ("_measurements.json", "_overlay.png", "_labels.seg.nrrd", "_seg.dcm", "_sr.dcm")
 """The same of what is made from them."""
 GIVEN_ENTRY = "given_centres"
 """Entry of the JSON with the centres that a reader gave; it is there where any were."""

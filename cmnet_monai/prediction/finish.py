@@ -22,6 +22,7 @@ from cmnet_monai.io import (
     read_label_map,
     write_dicom_seg,
     write_dicom_sr,
+    write_seg_nrrd,
 )
 from cmnet_monai.io.errors import error_text
 from cmnet_monai.io.identifiers import read_identifiers
@@ -51,6 +52,7 @@ class Wanted:
         all_millimetres: give millimetres for detector and unspecified spacings too, their provenance beside them.
         identifiers: the patient's and the study's identifiers in the tables (`IDENTIFIERS`); DICOM films only.
         tables: the batch's tables, ``failures.csv`` apart.
+        seg_nrrd: the label map once more as a segmentation for 3D Slicer, names and colours inside.
     """
 
     overlay: bool = False
@@ -60,6 +62,7 @@ class Wanted:
     all_millimetres: bool = False
     identifiers: bool = False
     tables: bool = field(default=True, repr=False)  # changes no film's own files
+    seg_nrrd: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def finish_film(
     """Measure a film whose result the inference workflow wrote, and write what is wanted.
 
     ``<name>_measurements.json`` holds the tables; it is written last. Pictures and DICOM objects are named
-    ``<name>_overlay.png``, ``<name>_seg.dcm`` and ``<name>_sr.dcm``.
+    ``<name>_overlay.png``, ``<name>_labels.seg.nrrd``, ``<name>_seg.dcm`` and ``<name>_sr.dcm``.
 
     Args:
         film_file: the film.
@@ -117,35 +120,54 @@ def finish_film(
     measures, finished = _measure(film, labels, record, wanted, shown, expects_s1)
     if wanted.identifiers:
         finished.film.update(read_identifiers(film_file))
-    scale = _scale(film, wanted)
     steps: dict[str, tuple[bool, Callable[[], object]]] = {
         "overlay": (
             wanted.overlay,
             lambda: save_reading(output / f"{name}_overlay.png", film, labels, measures, finished.flags, shown),
-        ),
-        "DICOM SEG": (
-            wanted.dicom_seg,
-            lambda: write_dicom_seg(
-                output / f"{name}_seg.dcm", film_file, labels, algorithm=_algorithm(run_id), run_id=run_id
-            ),
-        ),
-        "DICOM SR": (
-            wanted.dicom_sr,
-            lambda: write_dicom_sr(
-                output / f"{name}_sr.dcm",
-                film_file,
-                report_sites(finished.bodies, finished.discs, finished.film, measures),
-                spacing_provenance=scale.provenance if scale.in_mm else "none",
-                seg_path=output / f"{name}_seg.dcm" if wanted.dicom_seg else None,
-                algorithm=_algorithm(run_id),
-                run_id=run_id,
-            ),
-        ),
+        )
     }
+    steps |= _objects(film_file, result, labels, finished, measures, _scale(film, wanted), wanted, run_id)
     lacking = [_do(what, write) for what, (is_wanted, write) in steps.items() if is_wanted]
     finished.problems.extend(filter(None, lacking))
     _write(target, {**identity, **_as_record(finished)})
     return _with_picture(finished, output, name)
+
+
+def _objects(
+    film_file: Path,
+    result: FilmResult,
+    labels: np.ndarray,
+    finished: Finished,
+    measures: FilmMorphometry | None,
+    scale: FilmScale,
+    wanted: Wanted,
+    run_id: str,
+) -> dict[str, tuple[bool, Callable[[], object]]]:
+    """What other programs read: whether it is wanted, and what writes it."""
+    start = result.output_dir / result.name
+    seg, algorithm = Path(f"{start}_seg.dcm"), _algorithm(run_id)
+    return {
+        "segmentation for 3D Slicer": (
+            wanted.seg_nrrd,
+            lambda: write_seg_nrrd(f"{start}_labels.seg.nrrd", result.labels_nifti),
+        ),
+        "DICOM SEG": (
+            wanted.dicom_seg,
+            lambda: write_dicom_seg(seg, film_file, labels, algorithm=algorithm, run_id=run_id),
+        ),
+        "DICOM SR": (
+            wanted.dicom_sr,
+            lambda: write_dicom_sr(
+                f"{start}_sr.dcm",
+                film_file,
+                report_sites(finished.bodies, finished.discs, finished.film, measures),
+                spacing_provenance=scale.provenance if scale.in_mm else "none",
+                seg_path=seg if wanted.dicom_seg else None,
+                algorithm=algorithm,
+                run_id=run_id,
+            ),
+        ),
+    }
 
 
 def _do(what: str, write: Callable[[], object]) -> str:
@@ -270,7 +292,8 @@ def _algorithm(run_id: str) -> Algorithm:
 
 
 def _expected(output: Path, name: str, wanted: Wanted) -> list[Path]:
-    endings = [(wanted.overlay, "_overlay.png"), (wanted.dicom_seg, "_seg.dcm"), (wanted.dicom_sr, "_sr.dcm")]
+    endings = [(wanted.overlay, "_overlay.png"), (wanted.seg_nrrd, "_labels.seg.nrrd")]
+    endings += [(wanted.dicom_seg, "_seg.dcm"), (wanted.dicom_sr, "_sr.dcm")]
     return [output / f"{name}{ending}" for is_wanted, ending in endings if is_wanted]
 
 

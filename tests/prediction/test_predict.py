@@ -11,6 +11,7 @@ from typing import Any
 import highdicom
 import numpy as np
 import pytest
+import SimpleITK
 from PIL import Image
 from pydicom import dcmread
 from typer.testing import CliRunner
@@ -21,7 +22,7 @@ from cmnet_monai.io import read_film, read_label_map
 from cmnet_monai.packaging import export_network
 from cmnet_monai.prediction import Prediction, Wanted, predict
 
-EVERYTHING = Wanted(overlay=True, dicom_seg=True, dicom_sr=True)
+EVERYTHING = Wanted(overlay=True, dicom_seg=True, dicom_sr=True, seg_nrrd=True)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,15 @@ def test_segmentation_holds_the_label_map_and_the_report_its_heights(done: Predi
     ]
     (row,) = (r for r in rows(done, "vertebrae.csv") if r["film"] == "film_0.dcm" and r["level"] == "L3")
     assert values == [pytest.approx(float(row["height_anterior_px"]), abs=0.01)]
+
+
+def test_segmentation_for_slicer_names_the_bodies_of_every_kind_of_film(done: Prediction) -> None:
+    for name in ("film_0", "picture"):
+        image = SimpleITK.ReadImage(str(done.output / f"{name}_labels.seg.nrrd"))
+        labels = read_label_map(done.output / f"{name}_labels.png")
+        np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image)[0], labels.T)
+        count = len(np.unique(labels)) - 1
+        assert "L3" in {image.GetMetaData(f"Segment{number}_Name") for number in range(count)}
 
 
 def test_pictures_and_page_are_there_without_the_films_folder_in_them(done: Prediction, films: Path) -> None:
