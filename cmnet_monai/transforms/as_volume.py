@@ -24,6 +24,14 @@ class AsVolumed(MapTransform):
         keys: maps (C, x, y) on the film's grid; they become (C, x, y, 1).
         refer_key: the film, whose ``spatial_shape`` and ``original_affine`` become those of the volume.
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> affine = torch.tensor(np.diag([-0.2, -0.3, 1.0]))
+    >>> film, mask = (MetaTensor(torch.zeros(1, 30, 50), affine=affine) for _ in range(2))
+    >>> done = AsVolumed("mask")({"image": film, "mask": mask})
+    >>> done["mask"].shape, done["mask"].affine.diagonal().tolist()
+    (torch.Size([1, 30, 50, 1]), [-0.2, -0.3, 1.0, 1.0])
+    >>> done["image"].meta["spatial_shape"].tolist()
+    [30, 50, 1]
     """
 
     backend = [TransformBackends.TORCH]

@@ -291,6 +291,14 @@ class CarryCentresd(MapTransform):
         levels_key: labels of the points, (N,), shortened with them; ignored where absent.
         drop_outside: drop the points that no longer lie on the image.
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> from monai.transforms import SpatialCrop
+    >>> film = MetaTensor(torch.zeros(1, 100, 200))
+    >>> points = MetaTensor(torch.tensor([[10.0, 20.0], [60.0, 150.0]]), affine=film.affine)
+    >>> lower_part = SpatialCrop(roi_start=(50, 100), roi_end=(100, 200))(film)
+    >>> carried = CarryCentresd()({"image": lower_part, "points": points, "levels": torch.tensor([20, 24])})
+    >>> carried["points"].tolist(), carried["levels"].tolist()  # L1 was cut off, L5 is there
+    ([[10.0, 50.0]], [24])
     """
 
     backend = CarryCentres.backend

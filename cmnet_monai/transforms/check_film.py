@@ -24,6 +24,14 @@ class CheckFilm(Transform):
 
     Such a file can be read, so `RadiographReader` reads it; but equalisation and a network would make something of
     nothing. Padding and what a shutter hides (``META_VALID_AREA``) do not count.
+
+    >>> film = np.arange(1500.0).reshape(1, 30, 50)
+    >>> CheckFilm()(film) is film
+    True
+    >>> CheckFilm()(film[:, :9])
+    Traceback (most recent call last):
+        ...
+    cmnet_monai.io.errors.FilmError: film: the film is 9 x 50 pixels, too small to show a spine. Export it in full size.
     """
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:

@@ -30,6 +30,14 @@ class AppendCornersd(MapTransform):
         protocol: whose bodies: "lumbar", "visible" or "levels".
         sigma_px: standard deviation of a corner's Gaussian, in pixels of the grid.
         allow_missing_keys: ignore a key that is not in the data.
+
+    >>> label = np.zeros((1, 60, 80), dtype=np.uint8)
+    >>> label[0, 10:40, 20:40] = 22  # L3; its corners are half a pixel beyond the pixels' middles
+    >>> target = AppendCornersd()({"label": label, "target": torch.zeros(2, 60, 80)})["target"]
+    >>> target.shape, (target[2] > 0.95).nonzero().float().mean(dim=0).tolist()  # four corners, the body's middle
+    (torch.Size([3, 60, 80]), [24.5, 29.5])
+    >>> [bool(target[2, x, y] > 0.95) for x, y in ((10, 20), (39, 20), (39, 39), (10, 39), (25, 30))]
+    [True, True, True, True, False]
     """
 
     def __init__(

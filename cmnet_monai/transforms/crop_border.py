@@ -120,6 +120,13 @@ class CropBorderd(CropForegroundd):
         outliers: see :class:`CropBorder`.
         most: see :class:`CropBorder`.
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> film, label = np.zeros((1, 100, 200)), np.zeros((1, 100, 200))
+    >>> film[:, 10:90] = np.random.default_rng(0).random((1, 80, 200))  # black borders left and right
+    >>> label[0, 15, 60] = 22
+    >>> cut = CropBorderd(["image", "label"])({"image": film, "label": label})
+    >>> cut["label"].shape, float(cut["label"][0, 5, 60])
+    (torch.Size([1, 80, 200]), 22.0)
     """
 
     def __init__(

@@ -24,6 +24,10 @@ def mean_amplitude(films: Iterable[NdarrayOrTensor]) -> torch.Tensor:
 
     Raises:
         ValueError: there is no film.
+
+    >>> amplitude = mean_amplitude([torch.full((1, 4, 6), 0.2), torch.full((1, 4, 6), 0.6)])
+    >>> amplitude.shape, round(float(amplitude[0, 0, 0]), 4)  # at frequency 0 the sum of the pixels: 24 times 0.4
+    (torch.Size([1, 4, 6]), 9.6)
     """
     total, count = None, 0
     for film in films:
@@ -47,6 +51,12 @@ class FourierAmplitudeMix(Transform):
         weight: of the reference, 0 to 1.
     Raises:
         ValueError: a value is out of range.
+
+    >>> film = torch.full((1, 4, 6), 0.2)
+    >>> film[0, 1, 2] = 0.6
+    >>> mixed = FourierAmplitudeMix(band=0.0)(film, mean_amplitude([torch.full((1, 4, 6), 0.5)]))
+    >>> round(float(mixed.mean()), 3), round(float(mixed[0, 1, 2] - mixed[0, 0, 0]), 3)  # their mean, its own detail
+    (0.5, 0.4)
     """
 
     backend = [TransformBackends.TORCH]
@@ -95,6 +105,12 @@ class RandFourierAmplitudeMixd(RandomizableTransform, MapTransform):
         allow_missing_keys: ignore keys that are not in the data.
     Raises:
         ValueError: there are no amplitudes.
+
+    >>> mix = RandFourierAmplitudeMixd("image", [mean_amplitude([torch.full((1, 4, 6), 0.9)])], prob=1.0)
+    >>> _ = mix.set_random_state(seed=0)
+    >>> mixed = mix({"image": torch.full((1, 4, 6), 0.1)})["image"]
+    >>> 0.1 < float(mixed.mean()) < 0.9, round(float(mixed.std()), 6)  # brighter, and as flat as it was
+    (True, 0.0)
     """
 
     backend = FourierAmplitudeMix.backend
@@ -132,6 +148,16 @@ def amplitudes_of(films: Sequence[str | Path], spatial_size: Sequence[int], coun
         films: files.
         spatial_size: (x, y) size of the network's grid.
         count: how many films at most.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     films = [Path(folder, f"{number}.png") for number in range(3)]
+    ...     for film in films:
+    ...         Image.radial_gradient("L").resize((60, 90)).save(film)
+    ...     amplitudes = amplitudes_of(films, spatial_size=(32, 64), count=2)
+    >>> len(amplitudes), amplitudes[0].shape
+    (2, torch.Size([1, 32, 64]))
     """
     from cmnet_monai.transforms.training_chain import load_film, prepare_film
 

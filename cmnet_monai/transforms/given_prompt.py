@@ -29,6 +29,11 @@ class GivenCentrePromptd(MapTransform):
             collates (`GivenCentres.rows`).
         sigma_px: standard deviation of the Gaussians in pixels of the grid: that of the training.
         allow_missing_keys: do not raise where a key is missing.
+
+    >>> given = GivenCentres(((3.0, 5.0),), ("L3",))
+    >>> item = GivenCentrePromptd(sigma_px=2.0)({"image": torch.full((1, 8, 12), 0.25), "given_centres": given})
+    >>> item["image"].shape, item["image"][:, 3, 5].tolist()  # the film, centres that are all, centres that add
+    (torch.Size([3, 8, 12]), [0.25, 1.0, 0.0])
     """
 
     def __init__(

@@ -28,6 +28,13 @@ class SelectVertebrae(Transform):
         levels: names of the levels to keep; None keeps every body.
         threshold: least probability inside a body.
         centre_threshold: least probability of a centre.
+
+    >>> maps = np.zeros((3, 40, 90), dtype=np.float32)  # centre, vertebra, S1
+    >>> maps[1, 10:30, 10:25] = maps[1, 10:30, 35:50] = 0.75
+    >>> maps[2, 10:30, 60:75] = 0.75
+    >>> vertebra, reading = SelectVertebrae(levels=["L5"])(maps)
+    >>> [body.level for body in reading.bodies], vertebra.shape, vertebra[0, 20, [17, 42, 67]].tolist()
+    (['L4', 'L5'], (1, 40, 90), [0.0, 0.75, 0.0])
     """
 
     backend = [TransformBackends.NUMPY]

@@ -50,6 +50,15 @@ class RandCentrePrompt(RandomizableTransform):
         drop_prob: probability that a centre is left out.
         false_prob: probability of one false centre.
         sigma_px: standard deviation of the rendered Gaussian, in pixels of the grid.
+
+    >>> points = [[6.0, 10.0], [6.0, 30.0], [6.0, 50.0]]
+    >>> forgetful = RandCentrePrompt(prob=1.0, jitter_px=0.0, drop_prob=0.4, false_prob=0.0, sigma_px=2.0)
+    >>> _ = forgetful.set_random_state(seed=3)
+    >>> prompt = forgetful(points, (16, 64))
+    >>> prompt.shape, [round(float(prompt[0, 6, y]), 2) for y in (10, 30, 50)]  # the second is left out
+    (torch.Size([1, 16, 64]), [1.0, 0.0, 1.0])
+    >>> float(RandCentrePrompt(prob=0.0)(points, (16, 64)).max())  # no prompt at all
+    0.0
     """
 
     backend = CentreHeatmap.backend
@@ -122,6 +131,11 @@ class CentrePromptd(_PromptMap):
         names: keys of the prompts, one for each of ``keys``.
         sigma_px: standard deviation, in pixels of the grid.
         allow_missing_keys: write an empty prompt where the points are not in the data.
+
+    >>> item = {"image": torch.zeros(1, 8, 12), "points": torch.tensor([[3.0, 5.0]])}
+    >>> prompt = CentrePromptd(sigma_px=2.0)(item)["prompt"]
+    >>> prompt.shape, float(prompt[0, 3, 5]), round(float(prompt[0, 3, 7]), 3)  # two pixels away: exp(-1 / 2)
+    (torch.Size([1, 8, 12]), 1.0, 0.607)
     """
 
     backend = CentrePrompt.backend

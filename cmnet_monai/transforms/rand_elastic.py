@@ -33,6 +33,18 @@ class RandElasticd(MapTransform, RandomizableTransform):
         allow_missing_keys: ignore keys that are not in the data.
     Raises:
         ValueError: the images differ in size.
+
+    >>> bend = RandElasticd(["image", "label"], prob=1.0, magnitude_px=3.0)
+    >>> _ = bend.set_random_state(seed=0)
+    >>> label = torch.zeros(1, 64, 96)
+    >>> label[0, 28:33, 50:55] = 22
+    >>> points = torch.tensor([[30.0, 52.0]])
+    >>> bent = bend({"image": label / 22, "label": label, "points": points})
+    >>> centre = bent["label"][0].nonzero().float().mean(dim=0)
+    >>> bool((centre - points[0]).norm() > 2), bool((centre - bent["points"][0]).norm() < 0.5)  # the point went along
+    (True, True)
+    >>> bent["label"].unique().tolist()  # labels are never mixed
+    [0.0, 22.0]
     """
 
     backend = [TransformBackends.TORCH]

@@ -42,6 +42,14 @@ class RandCollimation(_RandFilm):
         max_fraction: largest width on one side, as a share of the film's size on that axis.
         side_prob: probability of each of the four sides; at least one is covered.
         grey_prob: probability that the border is grey rather than 0.
+
+    >>> collimate = RandCollimation(prob=1.0, max_fraction=0.4, side_prob=1.0, grey_prob=0.0)
+    >>> _ = collimate.set_random_state(seed=0)
+    >>> keep = np.zeros((1, 100, 200))
+    >>> keep[0, 2:50, 60:190] = 24  # the border stops at what is outlined: at the left and at the bottom here
+    >>> seen = np.asarray(collimate(np.ones((1, 100, 200)), keep))[0] > 0
+    >>> [(int(line[0]), int(line[-1])) for line in (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))]
+    [(2, 88), (4, 189)]
     """
 
     def __init__(
@@ -96,6 +104,12 @@ class RandDiscs(_RandFilm):
         number: fewest and most discs.
         radius_px: smallest and largest radius, in pixels of the grid.
         contrast: largest deviation from the local mean, in the unit of the image.
+
+    >>> paste = RandDiscs(prob=1.0, number=(5, 5), radius_px=(2.0, 3.0), contrast=0.1)
+    >>> _ = paste.set_random_state(seed=0)
+    >>> change = np.asarray(paste(np.full((1, 80, 120), 0.5))) - 0.5
+    >>> 0 < float(np.abs(change).max()) < 0.101, int((change != 0).sum()) < 5 * 7 * 7  # a flat film: contrast alone
+    (True, True)
     """
 
     def __init__(
@@ -147,6 +161,13 @@ class RandLocalContrast(_RandFilm):
         prob: probability of the change.
         strength: standard deviation of f at its grid points.
         grid: number of grid points along (x, y) from which f is interpolated.
+
+    >>> change = RandLocalContrast(prob=1.0)
+    >>> _ = change.set_random_state(seed=0)
+    >>> film = np.linspace(0, 1, 5).repeat(7).reshape(1, 5, 7)
+    >>> changed = np.asarray(change(film))[0]
+    >>> changed[0].tolist() == [0] * 7, changed[4].tolist() == [1] * 7, bool((np.abs(changed[2] - 0.5) > 0.01).all())
+    (True, True, True)
     """
 
     def __init__(self, prob: float = 0.5, strength: float = 0.3, grid: Sequence[int] = (4, 6)) -> None:
@@ -293,6 +314,11 @@ class WithinFilm(Compose):
         keys: films (C, x, y).
         transforms: dictionary transforms that do not change the grid.
         value_range: lowest and highest value.
+
+    >>> from monai.transforms import ShiftIntensityd
+    >>> film = torch.tensor([[[0.0, 0.5, 0.875]]])
+    >>> WithinFilm("image", [ShiftIntensityd("image", offset=0.25)])({"image": film})["image"].tolist()
+    [[[0.0, 0.75, 1.0]]]
     """
 
     def __init__(

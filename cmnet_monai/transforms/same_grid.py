@@ -23,6 +23,15 @@ class SameGridd(MapTransform):
 
     Raises:
         ValueError: when called, a label map and its film differ in size.
+
+    >>> import torch
+    >>> film = MetaTensor(torch.zeros(1, 3, 5), affine=torch.diag(torch.tensor([-0.25, -0.5, 1.0])))
+    >>> SameGridd("label")({"image": film, "label": torch.ones(1, 3, 5)})["label"].affine.diagonal().tolist()
+    [-0.25, -0.5, 1.0]
+    >>> SameGridd("label")({"image": film, "label": torch.ones(1, 5, 3)})
+    Traceback (most recent call last):
+        ...
+    ValueError: the film: its label is (5, 3) pixels (x, y), the film (3, 5); make the label map at the film's own size
     """
 
     def __init__(self, keys: KeysCollection, refer_key: str = "image", allow_missing_keys: bool = False) -> None:

@@ -127,6 +127,13 @@ class TargetFromLabeld(MapTransform):
         protocol: "lumbar", "visible" or "levels".
         open_top: see :class:`TargetFromLabel`.
         allow_missing_keys: ignore a key that is not in the data.
+
+    >>> label = np.zeros((1, 4, 6), dtype=np.uint8)
+    >>> label[0, 1:3, 2], label[0, 1:3, 4] = 20, 21  # L1 above L2
+    >>> item = {"label": label, "heatmap": np.zeros((1, 4, 6), dtype=np.float32)}
+    >>> target = TargetFromLabeld(protocol="visible", open_top=True)(item)["target"]
+    >>> target[1, 1].tolist()  # the reader stopped at L1: what is above it is not known
+    [-1.0, -1.0, 1.0, 0.0, 1.0, 0.0]
     """
 
     backend = TargetFromLabel.backend

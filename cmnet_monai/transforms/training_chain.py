@@ -35,14 +35,30 @@ from cmnet_monai.transforms.targets import TargetFromLabeld
 
 
 def load_film(reader: str | None = "cmnet_monai.io.RadiographReader", with_label: bool = True) -> list[Transform]:
-    """Read "image" and "label" as (1, x, y). ``reader`` is any reader of MONAI's LoadImaged."""
+    """Read "image" and "label" as (1, x, y). ``reader`` is any reader of MONAI's LoadImaged.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (30, 50), color=90).save(f"{folder}/film.png")
+    ...     item = Compose(load_film(with_label=False))({"image": f"{folder}/film.png"})
+    >>> item["image"].shape, float(item["image"].max())
+    (torch.Size([1, 30, 50]), 90.0)
+    """
     keys = ["image", "label"] if with_label else ["image"]
     steps: list[Transform] = [LoadImaged(keys, reader=reader), EnsureChannelFirstd(keys)]
     return [*steps, SameGridd("label", refer_key="image")] if with_label else steps
 
 
 def prepare_film(spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE, with_label: bool = True) -> list[Transform]:
-    """Cut off borders, equalise "image", bring it (and "label") to the grid, scale it to 0 to 1."""
+    """Cut off borders, equalise "image", bring it (and "label") to the grid, scale it to 0 to 1.
+
+    >>> import numpy as np
+    >>> film = 20 * np.add.outer(np.arange(100.0), np.arange(200.0))
+    >>> image = Compose(prepare_film((64, 96), with_label=False))({"image": film[None]})["image"]
+    >>> image.shape, round(float(image.max()), 2), int((image[0] > 0).any(dim=1).sum())  # 48 columns, and padding
+    (torch.Size([1, 64, 96]), 1.0, 48)
+    """
     keys, modes = (["image", "label"], ["bilinear", "nearest"]) if with_label else (["image"], ["bilinear"])
     return [
         CropBorderd(keys, source_key="image"),
@@ -73,6 +89,13 @@ def augment_geometry(
         flip_prob: probability of a flip along each of ``flip_axes``.
         flip_axes: 0 flips left and right. 1 would turn a film upside down, which makes L5 an L1: off by default.
         elastic_px: largest standard deviation of an elastic deformation, pixels of the grid; "points" follow. 0: none.
+
+    >>> import torch
+    >>> label = torch.zeros(1, 64, 96)
+    >>> label[0, 5, 70] = 24
+    >>> mirror = Compose(augment_geometry((64, 96), prob=0.0, flip_prob=1.0))
+    >>> mirror({"image": label / 24, "label": label})["label"][0].nonzero().tolist()  # x from the other side: 63 - 5
+    [[58, 70]]
     """
     keys = ["image", "label"]
     change = RandSimilarityd(
@@ -98,6 +121,13 @@ def augment_film(strength: float = 1.0) -> list[Transform]:
 
     Args:
         strength: scales the size of every change; 0 leaves the film as it is.
+
+    >>> import torch
+    >>> film = torch.zeros(1, 64, 96)
+    >>> film[:, :, 8:88] = torch.linspace(0.2, 0.8, 80)  # padding above and below
+    >>> changed = Compose(augment_film()).set_random_state(seed=0)({"image": film.clone()})["image"]
+    >>> float(changed[:, :, :8].max()), bool(0 <= changed.min() <= changed.max() <= 1), bool((changed != film).any())
+    (0.0, True, True)
     """
     if strength <= 0:
         return []
@@ -123,7 +153,17 @@ def augment_film(strength: float = 1.0) -> list[Transform]:
 def build_sample(
     protocol: str = LUMBAR_PROTOCOL, sigma_px: float = 8.0, prompt_prob: float | None = None
 ) -> list[Transform]:
-    """From "image", "label" and points to "image", "target" and, unless ``prompt_prob`` is None, "prompt"."""
+    """From "image", "label" and points to "image", "target" and, unless ``prompt_prob`` is None, "prompt".
+
+    >>> import torch
+    >>> from monai.data import MetaTensor
+    >>> image, label = MetaTensor(torch.zeros(1, 64, 96)), torch.zeros(1, 64, 96)
+    >>> label[0, 20:40, 45:60] = 22
+    >>> points = MetaTensor(torch.tensor([[29.5, 52.0]]), affine=image.affine)
+    >>> sample = Compose(build_sample("visible", prompt_prob=1.0))({"image": image, "label": label, "points": points})
+    >>> {name: tuple(value.shape) for name, value in sample.items()}, float(sample["target"][1].sum())
+    ({'image': (1, 64, 96), 'target': (3, 64, 96), 'prompt': (1, 64, 96)}, 300.0)
+    """
     steps: list[Transform] = [
         CarryCentresd("points", refer_key="image"),
         CentreHeatmapd("points", refer_key="image", names="heatmap", sigma_px=sigma_px),
