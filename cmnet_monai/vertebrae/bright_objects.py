@@ -34,6 +34,13 @@ def bright_object_scores(
         valid_area: (x, y), False where there is no film.
     Returns:
         Scores by label; bodies too small to say are left out.
+
+    >>> labels = np.zeros((80, 150), dtype=np.uint8)
+    >>> labels[20:60, 10:50], labels[20:60, 55:95], labels[20:60, 100:140] = 22, 23, 24  # L3, L4, L5
+    >>> film = np.random.default_rng(0).normal(500.0, 10.0, labels.shape) + 300 * (labels > 0)
+    >>> film[25:55, 74:77] += 800  # a rod in L4
+    >>> {label: score > 1 for label, score in bright_object_scores(film, labels).items()}
+    {22: False, 23: True, 24: False}
     """
     bodies = np.isin(label_map, BODY_LABELS)
     present = np.unique(label_map[bodies]).tolist()

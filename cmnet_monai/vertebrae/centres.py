@@ -67,6 +67,11 @@ class CentrePeaks:
     Args:
         threshold: see `find_centres`.
         min_distance_px: see `find_centres`.
+
+    >>> x, y = np.mgrid[0:40, 0:80]
+    >>> centre_map = sum(np.exp(-((x - 15.3) ** 2 + (y - row) ** 2) / 50) for row in (20, 60))
+    >>> sorted(CentrePeaks()(centre_map[None]).round(1).tolist())
+    [[15.3, 20.0], [15.3, 60.0]]
     """
 
     def __init__(self, threshold: float = 0.3, min_distance_px: int = 8) -> None:

@@ -25,6 +25,12 @@ def uncertainties(vertebra_map: Array, regions: NDArray[np.integer], count: int,
         rim_px: width of the rim, px.
     Returns:
         Nats, 0 (sure) to 0.693 (a coin toss), one for each region.
+
+    >>> regions = np.zeros((20, 60), dtype=np.int32)
+    >>> regions[5:15, 10:20], regions[5:15, 35:50] = 1, 2
+    >>> vertebra_map = np.select([regions == 1, regions == 2], [1.0, 0.5])  # one is sure, one a toss of a coin
+    >>> [round(value, 3) for value in uncertainties(vertebra_map, regions, 2, rim_px=0)]
+    [0.0, 0.693]
     """
     entropy = special.entr(vertebra_map) + special.entr(1 - np.asarray(vertebra_map, dtype=np.float64))
     found = []
@@ -94,6 +100,12 @@ def fit_calibration(scores: Sequence[float], uncertainty: Sequence[float], right
         right: whether each body is right.
     Raises:
         ValueError: lengths differ, or all bodies are right, or all wrong.
+
+    >>> scores, blur = [0.9, 0.95, 0.8, 0.6, 0.4, 0.7], [0.1, 0.05, 0.2, 0.4, 0.6, 0.5]
+    >>> calibration = fit_calibration(scores, blur, right=[True, True, True, False, False, True])
+    >>> sure, unsure = calibration(np.array([0.9, 0.4]), np.array([0.1, 0.6]))
+    >>> bool(sure > 0.8), bool(unsure < 0.5), calibration.score_weight >= 0 >= calibration.uncertainty_weight
+    (True, True, True)
     """
     truth = np.asarray(right, dtype=bool)
     if not len(scores) == len(uncertainty) == len(truth):

@@ -94,6 +94,11 @@ def fit_body_points(
         aspect_yx: height of a pixel divided by its width; corners are sought on square pixels.
     Raises:
         ValueError: the outline has no four sides, or `anterior` is neither "left" nor "right".
+
+    >>> from cmnet_monai.vertebrae import polygon_outline
+    >>> outline = polygon_outline([[10, 20], [40, 20], [40, 45], [10, 40]])
+    >>> fit_body_points(outline, anterior="right").corners_xy_px.round(1).tolist()  # from the upper one in front
+    [[40.0, 20.0], [10.0, 20.0], [10.0, 40.0], [40.0, 45.0]]
     """
     if anterior not in (LEFT, RIGHT):
         raise ValueError(f'anterior is "left" or "right"; got {anterior!r}')

@@ -44,12 +44,23 @@ def uncrowded(centres_xy: Array, scores: Array, least: float = LEAST_STEP) -> ND
 
 
 def drop_crowded(centres_xy: Array, scores: Array, least: float = LEAST_STEP) -> Array:
-    """Centres without the weaker of two that are too close, again and again; (M, 2) in the order given."""
+    """Centres without the weaker of two that are too close, again and again; (M, 2) in the order given.
+
+    >>> centres = [[10.0, 10.0], [10.0, 50.0], [12.0, 55.0], [10.0, 90.0]]
+    >>> drop_crowded(centres, [0.9, 0.4, 0.8, 0.9]).tolist()  # two in the place of one: the surer one stays
+    [[10.0, 10.0], [12.0, 55.0], [10.0, 90.0]]
+    """
     return np.asarray(centres_xy, dtype=np.float64).reshape(-1, 2)[uncrowded(centres_xy, scores, least)]
 
 
 def with_given(centres_xy: Array, scores: Array, given_xy: Array) -> tuple[Array, Array]:
-    """Centres behind given ones, whose score is infinite: where two are too close, the given one stays."""
+    """Centres behind given ones, whose score is infinite: where two are too close, the given one stays.
+
+    >>> found, scores = np.array([[10.0, 10.0], [10.0, 50.0], [10.0, 90.0]]), np.array([0.9, 0.8, 0.7])
+    >>> every, weights = with_given(found, scores, np.array([[12.0, 55.0]]))
+    >>> weights.tolist(), drop_crowded(every, weights).tolist()
+    ([inf, 0.9, 0.8, 0.7], [[12.0, 55.0], [10.0, 10.0], [10.0, 90.0]])
+    """
     every = np.concatenate([np.asarray(given_xy, dtype=np.float64).reshape(-1, 2), centres_xy])
     return every, np.concatenate([np.full(len(every) - len(scores), np.inf), scores])
 
@@ -65,6 +76,13 @@ def merge_crowded(
         least: see `closest_pair`.
     Returns:
         Regions 1..K, and whether a centre seeded any part of each, (K,).
+
+    >>> regions = np.zeros((20, 100), dtype=np.int32)
+    >>> regions[5:15, 10:20], regions[5:15, 70:80] = 1, 4
+    >>> regions[5:15, 40:44], regions[5:15, 46:50] = 2, 3  # one body in two pieces
+    >>> merged, seeded = merge_crowded(regions, np.array([True, False, True, False]))
+    >>> merged[10, [15, 42, 47, 75]].tolist(), seeded.tolist()
+    ([1, 2, 2, 3], [True, True, False])
     """
     merged, has_seed = regions.copy(), {number: bool(seed) for number, seed in enumerate(seeded, start=1)}
     while True:

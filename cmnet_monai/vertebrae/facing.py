@@ -38,6 +38,14 @@ def find_anterior(label_map: NDArray[np.integer], aspect_yx: float = 1.0, least_
     """The side of the patient's front on a film, from its label map.
 
     See `facing_of`; labels must be right as to lumbar, thoracic and S1, or nearly so.
+
+    >>> labels = np.zeros((80, 160), dtype=np.uint8)
+    >>> x, y = np.mgrid[0:80, 0:160]
+    >>> for label, row, slope in ((22, 30, 0.2), (23, 75, 0.0), (24, 120, -0.2)):  # L3 to L5, wider apart at the left
+    ...     labels[(abs(x - 40) < 16) & (abs(y - row - slope * (x - 40)) < 14)] = label
+    >>> found = find_anterior(labels)
+    >>> found.side, round(found.bend_deg), find_anterior(labels[::-1]).side  # 2 atan(0.2); the mirrored film
+    ('left', 23, 'right')
     """
     return facing_of(find_film_points(label_map, aspect_yx)[0], aspect_yx, least_deg)
 

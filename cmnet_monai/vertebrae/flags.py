@@ -93,6 +93,12 @@ def find_flags(
         expects_s1: S1 was looked for: without it, or a reader's centres in its place, the film is flagged.
     Raises:
         ValueError: film, label map and valid area differ in shape.
+
+    >>> labels = np.zeros((80, 260), dtype=np.uint8)
+    >>> for label in (20, 21, 23, 24):  # L1 to L5 without L3
+    ...     labels[20:60, 40 * (label - 20) + 10 : 40 * (label - 20) + 40] = label
+    >>> [(flag.code, flag.level) for flag in find_flags(labels, scores={"L1": 0.9, "L2": 0.9, "L4": 0.3, "L5": 0.9})]
+    [('fewer_than_five_lumbar', None), ('missed_level', 'L3'), ('low_confidence', 'L4')]
     """
     for name, array in (("film", pixels), ("valid area", valid_area)):
         if array is not None and array.shape != label_map.shape:

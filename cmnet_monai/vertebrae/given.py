@@ -34,6 +34,14 @@ class GivenCentres:
     Raises:
         ValueError: there are too many, numbers of points and levels differ, a coordinate is not finite, a level is
             none of these, or the levels do not run down the film.
+
+    >>> given = GivenCentres(((10.0, 35.0), (12.0, 60.0)), ("", "L5"))
+    >>> given.moved(np.diag([0.5, 2.0, 1.0])).records()[1]  # on a grid of half the columns and twice the rows
+    {'x_px': 6.0, 'y_px': 120.0, 'level': 'L5', 'adds': False}
+    >>> GivenCentres(((10.0, 35.0), (12.0, 60.0)), ("L5", "L3"))
+    Traceback (most recent call last):
+        ...
+    ValueError: L5 cannot lie above L3: rows 35 and 60
     """
 
     xy_px: tuple[tuple[float, float], ...]
@@ -93,6 +101,12 @@ def heed_levels(maps: Array, given: GivenCentres | None, threshold: float = 0.5)
         threshold: least probability of S1.
     Returns:
         Maps whose S1 regions of that kind have become vertebra.
+
+    >>> maps = np.zeros((3, 20, 60))  # centre, vertebra, S1
+    >>> maps[1, 5:15, 10:20], maps[2, 5:15, 30:40] = 0.9, 0.8
+    >>> heeded = heed_levels(maps, GivenCentres(((10.0, 35.0),), ("L5",)))  # what looked like S1 is L5, says the reader
+    >>> heeded[:, 10, 35].tolist()
+    [0.0, 0.8, 0.0]
     """
     said = [] if given is None else given.said
     if maps.shape[0] <= S1_CHANNEL or not said:

@@ -22,6 +22,10 @@ class Length:
     """A length in pixels of the film, in units of a pixel's width, and in millimetres where these may be given.
 
     ``square`` equals ``px`` where pixels are square; ratios are taken from it.
+
+    >>> length = Length.between(np.array([10.0, 20.0]), np.array([13.0, 22.0]), FilmScale((0.2, 0.4), "user"))
+    >>> round(length.px, 2), length.square, round(length.mm, 2)  # pixels are twice as high as wide
+    (3.61, 5.0, 1.0)
     """
 
     px: float
@@ -58,6 +62,13 @@ class BodyMorphometry:
         hp_below_ratio: the same for the body below (never S1).
         deformity: kind and Genant grade candidate; None if the body is cut off.
         cut_off: the body reaches the edge of the film, so its measures are too small.
+
+    >>> from cmnet_monai.vertebrae import measure_points
+    >>> corners = np.array([[10.0, 20.0], [40.0, 20.0], [40.0, 45.0], [10.0, 39.0]])  # lower in front
+    >>> plates, walls = np.array([[25.0, 20.0], [25.0, 42.0]]), np.array([[10.0, 29.5], [40.0, 32.5]])
+    >>> (body,) = measure_points({22: BodyPoints(corners, plates, walls, 0.0)}, "left", FilmScale()).bodies
+    >>> body.level, body.ha_hp_ratio, body.hm_hp_ratio, body.deformity.kind, body.deformity.loss_percent
+    ('L3', 0.76, 0.88, 'wedge', 24.0)
     """
 
     level: str

@@ -90,6 +90,14 @@ def measure_points(
         least_slip_percent: see `meyerding_grade`.
         evidence: what the side was found by.
         unmeasured: level and reason of regions without points.
+
+    >>> corners = np.array([[10.0, 20.0], [40.0, 20.0], [40.0, 50.0], [10.0, 50.0]])
+    >>> plates, walls = np.array([[25.0, 20.0], [25.0, 50.0]]), np.array([[10.0, 35.0], [40.0, 35.0]])
+    >>> l4 = BodyPoints(corners, plates, walls, 0.0)
+    >>> l5 = l4.shifted((3.0, 38.0))  # 3 px to the back, its upper end plate 8 px below the lower one of L4
+    >>> (disc,) = measure_points({23: l4, 24: l5}, "left", FilmScale()).discs
+    >>> disc.upper, disc.lower, disc.middle.px, disc.slip.px, disc.slip_percent, disc.meyerding
+    ('L4', 'L5', 8.0, 3.0, 10.0, 1)
     """
     labels = list(points)
     pairs = [(a, b) for a, b in itertools.pairwise(labels) if not levels_between(a, b, labels)]

@@ -55,6 +55,10 @@ def polygon_outline(vertices_xy_px: Array, step_px: float = 1.0) -> Array:
         Points (M, 2), clockwise as seen on the film.
     Raises:
         ValueError: there are fewer than three vertices.
+
+    >>> outline = polygon_outline([[10, 20], [10, 40], [50, 40], [50, 20]])  # given against the clock, 120 px around
+    >>> outline.shape, outline[:2].tolist()  # to the right along the upper edge
+    ((120, 2), [[11.0, 20.0], [12.0, 20.0]])
     """
     corners = np.asarray(vertices_xy_px, dtype=np.float64)
     if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:

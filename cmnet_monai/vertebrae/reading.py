@@ -56,6 +56,16 @@ def read_maps(
         to be two bodies are pieces of one.
     Raises:
         ValueError: the maps do not have 2 to 4 channels.
+
+    >>> maps = np.zeros((3, 40, 120))  # centre, vertebra, S1
+    >>> for row in (20, 60):
+    ...     maps[0, 17:24, row - 3 : row + 4], maps[1, 10:31, row - 10 : row + 11] = 0.9, 0.8
+    >>> maps[2, 10:31, 90:111] = 0.9
+    >>> reading = read_maps(maps)
+    >>> [(body.level, round(body.centre_xy_px[1], 2), round(body.score, 2)) for body in reading.bodies]  # 0.9 times 0.8
+    [('L4', 20.0, 0.72), ('L5', 60.0, 0.72)]
+    >>> reading.label_map[20, [20, 60, 100]].tolist(), bool(reading.s1[20, 100])
+    ([23, 24, 0], True)
     """
     if maps.ndim != 3 or maps.shape[0] not in (2, 3, 4):
         raise ValueError(f"maps have shape (2 to 4, x, y): centre, vertebra, S1, lumbar; got {maps.shape}")

@@ -74,6 +74,12 @@ def region_statistics(
         Statistics from head to feet; a region with fewer than 9 pixels left is left out.
     Raises:
         ValueError: the shapes differ, or `rim_share` is not from 0 to below 1.
+
+    >>> labels = np.zeros((30, 50), dtype=np.uint8)
+    >>> labels[5:15, 10:22], labels[5:15, 30:42] = 23, 24  # L4, L5
+    >>> film = np.tile(np.arange(50.0), (30, 1))  # each pixel holds its row
+    >>> [(body.level, body.pixels, body.mean) for body in region_statistics(film, labels)]
+    [('L4', 120, 15.5), ('L5', 120, 35.5)]
     """
     if pixels.shape != label_map.shape or pixels.ndim != 2:
         raise ValueError(f"film and label map have one shape (x, y); got {pixels.shape} and {label_map.shape}")

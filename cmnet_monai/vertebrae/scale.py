@@ -25,6 +25,12 @@ class FilmScale:
     Raises:
         ValueError: the spacing is not positive, its provenance is unknown or missing, or millimetres are asked for
             without it.
+
+    >>> scale = FilmScale((0.2, 0.4), "detector")  # magnified by an unknown factor: ratios, but no millimetres
+    >>> scale.aspect_yx, scale.mm(np.array([3.0, 2.0]))
+    (2.0, None)
+    >>> round(FilmScale((0.2, 0.4), "calibrated").mm(np.array([3.0, 2.0])), 3)  # 0.6 mm across, 0.8 mm down
+    1.0
     """
 
     spacing_xy_mm: tuple[float, float] | None = None
