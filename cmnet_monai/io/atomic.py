@@ -60,7 +60,16 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: str | os.PathLike, older_than_s: float = LEFT_BEHIND_S) -> int:
-    """Delete the temporary files that killed processes left in a folder; returns how many."""
+    """Delete the temporary files that killed processes left in a folder; returns how many.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in (f"{TEMPORARY_PREFIX}0123.png", "mask.png"):  # the first is what a kill left
+    ...         Path(folder, name).touch()
+    ...     young, old = remove_leftovers(folder), remove_leftovers(folder, older_than_s=-1)
+    ...     young, old, [file.name for file in Path(folder).iterdir()]
+    (0, 1, ['mask.png'])
+    """
     removed = 0
     for file in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):
         with suppress(OSError):  # another process may have been quicker

@@ -30,6 +30,12 @@ def write_slicer_colours(path: str | Path) -> Path:
     """Write a colour table of 3D Slicer (``.ctbl``): one line ``value name red green blue opacity`` a label.
 
     Load it in Slicer before the label map, and choose it there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lines = write_slicer_colours(f"{folder}/levels.ctbl").read_text().splitlines()
+    >>> lines[1], [" ".join(line.split()[:2]) for line in lines[-3:]], lines[-1].split()[-1]
+    ('0 background 0 0 0 0', ['25 L6', '26 S1', '28 T13'], '255')
     """
     lines = ["# Color table file of cmnet-monai: VerSe label values", "0 background 0 0 0 0"]
     lines += [f"{label} {name} {r} {g} {b} 255" for label, (name, (r, g, b)) in level_colours().items()]
@@ -37,7 +43,14 @@ def write_slicer_colours(path: str | Path) -> Path:
 
 
 def write_itksnap_labels(path: str | Path) -> Path:
-    """Write a label description of ITK-SNAP: ``value red green blue opacity visible mesh "name"`` a label."""
+    """Write a label description of ITK-SNAP: ``value red green blue opacity visible mesh "name"`` a label.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lines = write_itksnap_labels(f"{folder}/levels.txt").read_text().splitlines()
+    >>> [(line.split()[0], line.split()[-1]) for line in lines if '"L' in line][:3]
+    [('20', '"L1"'), ('21', '"L2"'), ('22', '"L3"')]
+    """
     lines = ["# ITK-SNAP label description of cmnet-monai: VerSe label values", '0 0 0 0 0 0 0 "background"']
     lines += [f'{label} {r} {g} {b} 1 1 1 "{name}"' for label, (name, (r, g, b)) in level_colours().items()]
     return _write(path, lines)

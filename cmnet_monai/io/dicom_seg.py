@@ -67,6 +67,17 @@ def write_dicom_seg(
         FilmError: the film is not a DICOM radiograph, lacks the UIDs to refer to it by, or has a header that allows no
             segmentation.
         ValueError: the map has another size than the film, values that are no labels, or no vertebra.
+
+    >>> import tempfile
+    >>> from pydicom import dcmread
+    >>> from cmnet_monai.io import write_dx
+    >>> labels = np.zeros((30, 50), dtype=np.uint8)  # (x, y)
+    >>> labels[10:20, 5:15], labels[10:20, 30:40] = 23, 24  # L4, L5
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     film = write_dx(f"{folder}/film.dcm", 10 * labels.astype(np.uint16))
+    ...     seg = dcmread(write_dicom_seg(f"{folder}/seg.dcm", film, labels))
+    >>> [segment.SegmentLabel for segment in seg.SegmentSequence], seg.pixel_array.shape  # frames, rows, columns
+    (['L4', 'L5'], (2, 50, 30))
     """
     source = read_source(source_film_path)
     labels = _checked(label_map_xy, source)

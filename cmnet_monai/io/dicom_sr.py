@@ -96,6 +96,17 @@ def write_dicom_sr(
         FilmError: the film is not a DICOM radiograph, lacks the UIDs to refer to it by, or has a header that allows no
             report; or the segmentation cannot be read or is of another film.
         ValueError: there is nothing to report, a site comes twice, or there are millimetres without provenance.
+
+    >>> import tempfile
+    >>> from highdicom.sr import srread
+    >>> from cmnet_monai.io import measured_site, write_dx
+    >>> site = measured_site({"level": "L3", "x_px": 14.0, "y_px": 20.0, "ha_px": 9.5})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     film = write_dx(f"{folder}/film.dcm", np.arange(1500, dtype=np.uint16).reshape(30, 50))
+    ...     report = srread(write_dicom_sr(f"{folder}/sr.dcm", film, [site]))
+    >>> (group,) = report.content.get_image_measurement_groups()
+    >>> group.tracking_identifier, [(found.value, found.unit.meaning) for found in group.get_measurements()]
+    ('L3', [(9.5, 'Pixels')])
     """
     sites = list(measurements)
     _check(sites, spacing_provenance)

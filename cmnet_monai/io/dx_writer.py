@@ -68,6 +68,16 @@ def write_dx(
         The path.
     Raises:
         ValueError: an argument is out of range.
+
+    >>> import tempfile
+    >>> from cmnet_monai.io import read_film
+    >>> pixels = np.zeros((30, 50), dtype=np.uint16)  # (x, y)
+    >>> pixels[4, 7] = 4095
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_dx(f"{folder}/film.dcm", pixels, monochrome1=True, imager_spacing_xy_mm=(0.2, 0.3))
+    ...     film = read_film(path)
+    >>> film.pixels.shape, int(film.pixels[4, 7]), film.inverted, film.spacing_xy_mm, film.provenance
+    ((30, 50), 4095, True, (0.2, 0.3), 'detector')
     """
     pixels = np.asarray(pixels_xy)
     _check(pixels, bits_stored, faces, laterality, compression, padding_value)

@@ -41,6 +41,12 @@ class FilmError(ValueError):
         path: the file.
         reason: what is wrong with it, without a full stop.
         remedy: what the user can do about it, without a full stop.
+
+    >>> error = FilmError("films/a.dcm", "this is a folder, not a film", "Give one file per film")
+    >>> print(error)
+    films/a.dcm: this is a folder, not a film. Give one file per film.
+    >>> error.reason, isinstance(error, ValueError)
+    ('this is a folder, not a film', True)
     """
 
     def __init__(self, path: str | os.PathLike, reason: str | None = None, remedy: str = "") -> None:

@@ -24,6 +24,13 @@ class Film:
         inverted: whether the stored polarity was turned round.
         affine: (3, 3) RAS where the file has one of its own (NIfTI), else None.
         notes: what is in doubt about the header, in sentences.
+
+    >>> film = Film(np.zeros((30, 50), dtype=np.uint16), np.ones((30, 50), dtype=bool), bits_stored=12)
+    >>> film.spacing_xy_mm, film.provenance  # nothing is made up
+    ((nan, nan), 'none')
+    >>> known = film.with_spacing((0.2, 0.3), "user").metadata()
+    >>> known["affine"].diagonal().tolist(), known["spacing_provenance"]
+    ([-0.2, -0.3, 1.0], 'user')
     """
 
     pixels: np.ndarray

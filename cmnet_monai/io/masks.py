@@ -31,6 +31,14 @@ def write_mask_png(path: str | os.PathLike, mask_xy: np.ndarray, foreground: int
         The path.
     Raises:
         ValueError: the mask is not (x, y), or `foreground` is out of range.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> mask = np.zeros((30, 50), dtype=bool)  # (x, y)
+    >>> mask[10:20, 12:18] = True
+    >>> with tempfile.TemporaryDirectory() as folder, Image.open(write_mask_png(f"{folder}/m.png", mask)) as picture:
+    ...     picture.size, picture.mode, picture.getpixel((10, 12)), picture.getpixel((12, 10))
+    ((30, 50), 'L', 255, 0)
     """
     if not 1 <= foreground <= 255:
         raise ValueError(f"foreground must be 1 to 255, got {foreground}.")
@@ -48,6 +56,14 @@ def write_label_png(path: str | os.PathLike, labels_xy: np.ndarray) -> Path:
         The path.
     Raises:
         ValueError: the labels are not (x, y) or not such numbers.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> labels = np.zeros((30, 50), dtype=np.uint16)  # (x, y)
+    >>> labels[10:20, 12:18] = 300  # more than 8 bits hold
+    >>> with tempfile.TemporaryDirectory() as folder, Image.open(write_label_png(f"{folder}/l.png", labels)) as picture:
+    ...     picture.size, picture.getpixel((10, 12)), picture.getpixel((12, 10))
+    ((30, 50), 300, 0)
     """
     from PIL import Image
 

@@ -30,6 +30,17 @@ def write_seg_nrrd(path: str | Path, label_map: str | Path) -> Path:
     Raises:
         ValueError: a value of the label map is no level's.
         RuntimeError: the label map cannot be read.
+
+    >>> import tempfile
+    >>> import SimpleITK
+    >>> from cmnet_monai.io import write_nifti
+    >>> labels = np.zeros((30, 50), dtype=np.uint8)  # (x, y)
+    >>> labels[10:20, 12:18] = 24
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     label_map = write_nifti(f"{folder}/labels.nii.gz", labels, np.diag([-0.2, -0.3, 1.0]))
+    ...     image = SimpleITK.ReadImage(str(write_seg_nrrd(f"{folder}/labels.seg.nrrd", label_map)))
+    >>> image.GetSize(), image.GetPixel(10, 12, 0), image.GetMetaData("Segment0_Name")
+    ((30, 50, 1), 24, 'L5')
     """
     import SimpleITK
 

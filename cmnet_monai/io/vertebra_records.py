@@ -130,6 +130,12 @@ def measured_site(row: Mapping[str, Any]) -> MeasuredSite:
     Raises:
         ValueError: the row names no site, a finding has a value without code, or a number has a unit and an unknown
             name: left out in silence, it would be missed.
+
+    >>> site = measured_site({"level": "L3", "x_px": 40.0, "y_px": 55.0, "ha_mm": 27.5, "ha_hp": 0.9, "film": "a.dcm"})
+    >>> site.site, site.centre_xy, [(found.name, found.value, found.unit) for found in site.measurements]
+    ('L3', (40.0, 55.0), [('ha', 27.5, 'mm'), ('ha_hp', 0.9, 'ratio')])
+    >>> measured_site({"level": "L4-L5", "disc_hm_mm": 8.5, "slip_percent": None}).measurements
+    [VertebraMeasurement(name='disc_hm', value=8.5, unit='mm', concept=None)]
     """
     site = str(row.get("level") or row.get("site") or "")
     measurements = [found for key, value in row.items() if (found := _measurement(str(key), value)) is not None]
