@@ -117,6 +117,11 @@ def bodies_hit(predicted_xy: ArrayLike, label_map: ArrayLike, labels: Sequence[i
 
     Raises:
         ValueError: the points or the label map have the wrong shape.
+
+    >>> labels = np.zeros((30, 60), dtype=np.uint8)  # (x, y)
+    >>> labels[10:20, 5:15], labels[10:20, 25:35], labels[10:20, 45:55] = 22, 23, 24  # L3, L4, L5
+    >>> bodies_hit([[15, 10], [14, 30], [16, 28], [2, 50]], labels)
+    BodyHits(found=(22, 23), missed=(24,), outside=1, surplus=1)
     """
     points, label_array = _points(predicted_xy, "predicted_xy"), np.asarray(label_map)
     if label_array.ndim != 2:

@@ -84,6 +84,12 @@ class FilmAveragePrecision(_FilmMean):
 
     Args:
         thresholds: None for the exact curve, or the number of thresholds.
+
+    >>> metric, truth = FilmAveragePrecision(), torch.tensor([[[[1, 0, 1, 0]]]])
+    >>> _ = metric(torch.tensor([[[[0.9, 0.1, 0.8, 0.3]]]]), truth)  # one film: both found before any other, 1
+    >>> _ = metric(torch.tensor([[[[0.9, 0.8, 0.1, 0.7]]]]), truth)  # another: 1 / 2 * 1 + 1 / 2 * 2 / 4
+    >>> float(metric.aggregate())
+    0.875
     """
 
     def __init__(self, thresholds: int | None = None) -> None:
@@ -108,6 +114,12 @@ class FilmCentreMetric(_FilmMean):
 
     Raises:
         ValueError: unknown value; when called, what `match_centres` raises.
+
+    >>> metric = FilmCentreMetric("error", max_distance_px=20)
+    >>> _ = metric([torch.tensor([[8.0, 52.0], [8.0, 99.0]])], [torch.tensor([[8.0, 50.0], [8.0, 102.0]])])  # 2 and 3
+    >>> _ = metric([torch.tensor([[13.0, 54.0]])], [torch.tensor([[10.0, 50.0], [10.0, 90.0]])])  # 5, and one is missed
+    >>> float(metric.aggregate())  # the film is the unit: (2.5 + 5) / 2
+    3.75
     """
 
     def __init__(
