@@ -88,7 +88,15 @@ def real_path(file: Path) -> Path:
 
 
 def write_datalist(path: str | Path, sections: Mapping[str, Iterable[Mapping[str, Any]]], **extra: Any) -> None:
-    """Write a datalist with paths as given (relative to its folder), whole or not at all."""
+    """Write a datalist with paths as given (relative to its folder), whole or not at all.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "datalist.json")
+    ...     write_datalist(file, {"test": [{"image": "films/a.dcm", "label": "labels/a.png"}]}, description="one film")
+    ...     json.loads(file.read_text())
+    {'description': 'one film', 'test': [{'image': 'films/a.dcm', 'label': 'labels/a.png'}]}
+    """
     from cmnet_monai.io import atomic_write
 
     content = {**extra, **{name: list(items) for name, items in sections.items()}}
@@ -106,6 +114,14 @@ def find_films(source: str | Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: the source does not exist, or holds no film.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b/IM0001", "a.png", "notes.txt", "labels/a.png", ".hidden.png"):
+    ...         Path(folder, name).parent.mkdir(exist_ok=True)
+    ...         Path(folder, name).touch()
+    ...     [film.relative_to(folder).as_posix() for film in find_films(folder)]
+    ['a.png', 'b/IM0001']
     """
     source = Path(source)
     if source.is_file() and source.suffix.lower() == ".json":
@@ -179,6 +195,14 @@ def film_items(
 
     A folder with a ``datalist.json`` is read by its datalist, so that label maps beside the films are not taken for
     films; nor is what an earlier run wrote, where `output_dir` lies inside the folder or is the folder.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("p1/a.dcm", "b.png", "b_mask.png"):  # the last is what an earlier run wrote
+    ...         Path(folder, name).parent.mkdir(exist_ok=True)
+    ...         Path(folder, name).touch()
+    ...     [(item["name"], Path(item["image"]).name) for item in film_items(folder, output_dir=folder)]
+    [('b', 'b.png'), ('a', 'a.dcm')]
     """
     source = Path(dataset_dir)
     if source.is_dir() and (source / DATALIST_NAME).is_file():

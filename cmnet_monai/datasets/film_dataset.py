@@ -65,6 +65,16 @@ class FilmDataset(Dataset):
         data: items with at least ``image`` and ``path`` (the file) and ``name`` (the stem of its outputs). They reach
             the transform with `FINGERPRINT_KEY`.
         transform: the chain that reads and prepares an item.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from cmnet_monai.io import read_film
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "a.dcm")
+    ...     _ = file.write_text("no film")
+    ...     failed = FilmDataset([{"name": "a", "path": file}], lambda item: read_film(item["path"]).pixels)[0]
+    >>> failed.name, failed.reason
+    ('a', 'this is an unknown kind of file')
     """
 
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Callable | None = None) -> None:
@@ -88,7 +98,13 @@ def _fingerprint(path: Any) -> str:
 
 
 def collate_films(samples: Sequence[Any]) -> dict[str, Any]:
-    """Collate readable films as MONAI does; the records of the others are listed under `FAILURES_KEY`."""
+    """Collate readable films as MONAI does; the records of the others are listed under `FAILURES_KEY`.
+
+    >>> failed = FailedFilm("b", "films/b.dcm", "the file is damaged", "Export it again")
+    >>> batch = collate_films([{"image": torch.zeros(1, 30, 50)}, failed, {"image": torch.ones(1, 30, 50)}])
+    >>> batch["image"].shape, [film.name for film in batch["failures"]]
+    (torch.Size([2, 1, 30, 50]), ['b'])
+    """
     films = [sample for sample in samples if not isinstance(sample, FailedFilm)]
     batch: dict[str, Any] = dict(list_data_collate(films)) if films else {}
     return {**batch, FAILURES_KEY: [sample for sample in samples if isinstance(sample, FailedFilm)]}

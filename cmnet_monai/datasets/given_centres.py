@@ -29,6 +29,15 @@ def with_given_centres(items: Sequence[Mapping[str, Any]], file: str | Path) -> 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not such a JSON, or names a film that is not there, or that two films answer to.
+
+    >>> import tempfile
+    >>> items = [{"name": "a", "path": "films/a.dcm"}, {"name": "b", "path": "films/b.dcm"}]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "given.json")
+    ...     _ = file.write_text('{"b.dcm": {"add": [{"x_px": 411.5, "y_px": 302.0, "level": "L5"}, [410.0, 200.0]]}}')
+    ...     a, b = with_given_centres(items, file)
+    >>> "given_centres" in a, b["given_centres"].xy_px, b["given_centres"].levels, b["given_centres"].adds
+    (False, ((411.5, 302.0), (410.0, 200.0)), ('L5', ''), True)
     """
     if not str(file):
         return [dict(item) for item in items]

@@ -24,6 +24,15 @@ def read_sources(dataset_dirs: Sequence[str | Path], section: str | Sequence[str
     Raises:
         FileNotFoundError: a folder has no datalist.
         ValueError: a datalist has no items in the section.
+
+    >>> import tempfile
+    >>> from cmnet_monai.datasets import write_datalist
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, films in (("real", ["a.dcm"]), ("synthetic", ["a.dcm", "b.dcm"])):
+    ...         write_datalist(f"{folder}/{name}/datalist.json", {"training": [{"image": film} for film in films]})
+    ...     items = read_sources([f"{folder}/real", f"{folder}/synthetic"])
+    >>> [(item["source"], Path(item["image"]).parent.name, Path(item["image"]).name) for item in items]
+    [(0, 'real', 'a.dcm'), (1, 'synthetic', 'a.dcm'), (1, 'synthetic', 'b.dcm')]
     """
     return [
         {**item, SOURCE_KEY: number}
@@ -49,6 +58,15 @@ class MixSampler(Sampler[int]):
     Raises:
         ValueError: there is not one share for each source, a share is negative or not finite, a data set without films
             has one, or all are 0.
+
+    >>> items = [{"source": 0}] * 2 + [{"source": 1}] * 6
+    >>> sampler = MixSampler(items, shares=[1, 1], length=8)  # half of an epoch is of the two films of the first set
+    >>> drawn = list(sampler)
+    >>> sorted(index for index in drawn if index % 8 < 2), sum(index % 8 >= 2 for index in drawn)  # 8: film 0 once more
+    ([0, 1, 8, 9], 4)
+    >>> sampler.set_epoch(1)
+    >>> list(sampler) == drawn
+    False
     """
 
     def __init__(

@@ -108,6 +108,17 @@ def make_datalist(
     Raises:
         FileNotFoundError: the source does not exist or is not of this format.
         ValueError: an option is wrong, or no film can be used.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from cmnet_monai.io import write_label_png
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for number, film in enumerate(np.random.default_rng(0).integers(0, 255, (10, 60, 90))):
+    ...         _ = write_label_png(f"{folder}/set/images/{number}.png", film)
+    ...         _ = write_label_png(f"{folder}/set/labels/{number}.png", 24 * (film > 200))
+    ...     made = make_datalist("folder", f"{folder}/set", f"{folder}/out", workers=1, progress=False)
+    >>> made.films, made.patients, made.skipped
+    ({'training': 8, 'validation': 1, 'test': 1}, 10, 0)
     """
     source, output = Path(source), Path(output)
     options = _options(patient_pattern, s1, levels, output / LABELS_FOLDER)

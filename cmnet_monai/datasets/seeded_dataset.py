@@ -25,6 +25,15 @@ class SeededCacheDataset(CacheDataset):
         seed: seed of the whole run, not negative.
         cache_rate: share of the items whose deterministic part is kept in memory.
         kwargs: further arguments of ``CacheDataset``.
+
+    >>> from monai.transforms import RandShiftIntensity
+    >>> films = SeededCacheDataset([np.zeros((1, 2, 3))] * 4, RandShiftIntensity(1.0, prob=1.0), seed=1, progress=False)
+    >>> shifts = [float(films[index].max()) for index in (0, 1, 2)]
+    >>> [float(films[index].max()) for index in (2, 0, 1)] == [shifts[2], shifts[0], shifts[1]], len(set(shifts))
+    (True, 3)
+    >>> films.set_epoch(1)
+    >>> float(films[0].max()) == shifts[0]
+    False
     """
 
     def __init__(

@@ -268,6 +268,16 @@ def synthesize(
         The datalist.
     Raises:
         ValueError: a number is out of range, or the folder holds films of other settings.
+
+    >>> import tempfile
+    >>> from cmnet_monai.datasets import read_datalist
+    >>> from cmnet_monai.io import read_film, read_label_map
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     datalist = synthesize(folder, count=1, seed=1, height_px=128, workers=1, progress=False)
+    ...     (item,) = read_datalist(datalist, ("training", "validation", "test"))
+    ...     film, labels = read_film(item["image"]), read_label_map(item["label"])
+    >>> film.pixels.shape[1], labels.shape == film.pixels.shape, len(np.unique(labels)) - len(item["centres"])
+    (128, True, 1)
     """
     folder = Path(folder)
     plans = plan_films(count, seed, films_per_patient, kind, height_px, region=region, look=look)

@@ -201,6 +201,17 @@ def training_chain(
     Returns:
         A chain whose result has "image" (1, x, y), 0 to 1, "target" (2 or 3, x, y) and, where asked for, "prompt" (1,
         x, y).
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from cmnet_monai.io import write_dx, write_label_png
+    >>> film, label = np.add.outer(np.arange(60), np.arange(100)).astype(np.uint16), np.zeros((60, 100), dtype=np.uint8)
+    >>> label[20:40, 30:50], label[20:40, 60:80] = 23, 24  # L4, L5
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     item = {"image": write_dx(f"{folder}/f.dcm", film), "label": write_label_png(f"{folder}/l.png", label)}
+    ...     sample = training_chain((48, 96), augment=False)(item)
+    >>> {name: tuple(value.shape) for name, value in sample.items()}, float(sample["target"][1].sum())  # 800 * 0.8 ** 2
+    ({'image': (1, 48, 96), 'target': (2, 48, 96)}, 512.0)
     """
     steps = [*load_film(reader), CentresFromLabeld("label", protocol=protocol), *prepare_film(spatial_size)]
     if augment:
