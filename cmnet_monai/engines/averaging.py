@@ -27,6 +27,14 @@ class WeightAverage:
 
     Raises:
         ValueError: ``decay`` is out of range.
+
+    >>> network = nn.Linear(1, 1, bias=False)
+    >>> average = WeightAverage(network, decay=0.9)
+    >>> trainer = Engine(lambda engine, value: nn.init.constant_(network.weight, value) and None)
+    >>> average.attach(trainer)
+    >>> _ = trainer.run([1.0, 2.0])  # two steps; k = 1, so d = 2 / 11 and the average is 2 / 11 * 1 + 9 / 11 * 2
+    >>> round(float(average.network.weight.detach()), 3), float(network.weight.detach())
+    (1.818, 2.0)
     """
 
     def __init__(self, network: nn.Module, decay: float = 0.0) -> None:

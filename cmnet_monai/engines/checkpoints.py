@@ -31,6 +31,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no checkpoint.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save({"network": {"weight": torch.ones(2, 3)}, "epoch": 4}, f"{folder}/last.pt")
+    ...     state = read_checkpoint(f"{folder}/last.pt")
+    >>> state["epoch"], state["network"]["weight"].shape
+    (4, torch.Size([2, 3]))
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no weights there; give a .pt file with a state_dict")
@@ -46,7 +53,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def save_weights(network: nn.Module, path: str | Path) -> None:
-    """Write the network's flat state_dict, whole or not at all."""
+    """Write the network's flat state_dict, whole or not at all.
+
+    >>> import tempfile
+    >>> from cmnet_monai.engines import with_precision
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(with_precision(nn.Linear(3, 2), "bf16"), f"{folder}/model.pt")  # names without the wrapper's
+    ...     {name: tuple(value.shape) for name, value in read_checkpoint(f"{folder}/model.pt").items()}
+    {'weight': (2, 3), 'bias': (2,)}
+    """
     state = {name: value.detach().cpu() for name, value in bare(network).state_dict().items()}
     with atomic_write(path) as temporary:
         torch.save(state, temporary)
@@ -191,6 +206,14 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no checkpoint, or the weights belong to another network.
+
+    >>> import tempfile
+    >>> trained, fresh = nn.Linear(3, 2), nn.Linear(3, 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(trained, f"{folder}/model.pt")
+    ...     load_weights(fresh, f"{folder}/model.pt")
+    >>> bool((fresh.weight == trained.weight).all())
+    True
     """
     if not str(path):
         return
@@ -221,6 +244,13 @@ def average_weights(paths: Sequence[str | Path]) -> dict[str, torch.Tensor]:
     Raises:
         FileNotFoundError: a checkpoint is missing.
         ValueError: there is none, one is no checkpoint, or two are of different networks.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for fold, value in enumerate((1.0, 2.0, 6.0)):
+    ...         torch.save({"weight": torch.full((2, 1), value)}, f"{folder}/fold_{fold}.pt")
+    ...     average_weights([f"{folder}/fold_{fold}.pt" for fold in range(3)])["weight"].tolist()
+    [[3.0], [3.0]]
     """
     if not paths:
         raise ValueError("no checkpoints to average")

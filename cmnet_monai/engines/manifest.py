@@ -39,6 +39,17 @@ def pending_films(
     """The films whose result is missing, or was made with other settings or centres or from another film.
 
     Without ``resume`` all of them.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     items = [{"name": name, "path": f"{folder}/{name}.png"} for name in ("a", "b")]
+    ...     files = [Path(item["path"]) for item in items]
+    ...     for file in files:
+    ...         file.touch()
+    ...     FilmResult(Path(folder), "a").write(files[0], np.zeros((30, 50), np.uint8), np.eye(3), [], run_id="1f")
+    ...     [[item["name"] for item in pending_films(items, folder, run_id)] for run_id in ("1f", "2c")]
+    [['b'], ['a', 'b']]
     """
     return [dict(item) for item in items if not resume or not _is_done(item, Path(output_dir), run_id)]
 

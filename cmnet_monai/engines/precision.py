@@ -36,6 +36,14 @@ def with_precision(network: nn.Module, precision: str = "fp32") -> nn.Module:
 
     Raises:
         ValueError: the precision is unknown.
+
+    >>> layer = nn.Conv2d(1, 1, kernel_size=1, bias=False)
+    >>> _ = nn.init.constant_(layer.weight, 1 / 3)
+    >>> for precision in ("fp32", "bf16"):  # bfloat16 has about three digits
+    ...     logits = with_precision(layer, precision)(torch.ones(1, 1, 8, 12))
+    ...     print(logits.dtype, round(float(logits[0, 0, 0, 0].detach()), 6))
+    torch.float32 0.333333
+    torch.float32 0.333984
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is one of {', '.join(PRECISIONS)}; got {precision!r}")

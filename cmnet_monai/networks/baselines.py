@@ -142,6 +142,13 @@ def finest_head_only(network: CMNet) -> CMNet:
         network: changed in place.
     Returns:
         The same network.
+
+    >>> network = finest_head_only(CMNet(base_channels=8))
+    >>> coarse = list(network.segmentation_head.coarse.parameters())
+    >>> float(sum(weight.abs().sum() for weight in coarse)), any(weight.requires_grad for weight in coarse)
+    (0.0, False)
+    >>> network.eval()(torch.zeros(1, 1, 64, 32)).shape
+    torch.Size([1, 2, 64, 32])
     """
     for head in (network.centre_head, network.segmentation_head):
         for layer in (head.middle, head.coarse):

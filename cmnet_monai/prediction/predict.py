@@ -43,6 +43,10 @@ class Prediction:
         kept: films whose result was there already.
         flagged: films with at least one flag.
         failures: film (or source), reason and remedy of each that has no result, or lacks a part of it.
+
+    >>> failure = {"film": "b.dcm", "reason": "the file is damaged", "remedy": "Export it again"}
+    >>> Prediction(Path("out"), done=4, kept=0).exit_code, Prediction(Path("out"), 4, 0, failures=(failure,)).exit_code
+    (0, 3)
     """
 
     output: Path

@@ -80,6 +80,12 @@ class SyntheticFilm:
         kind: the kind of patient.
         region: "lumbar" or "thoracic".
         look: "a", "b" or "odd": whose processing, see `generate_film`.
+
+    >>> film = generate_film(seed=1, kind="healthy", height_px=128)
+    >>> lowest = film.bodies[-1]
+    >>> x, y = np.rint(lowest.centre_xy_px).astype(int)
+    >>> lowest.level, lowest.label, int(film.label_map[x, y])
+    ('S1', 26, 26)
     """
 
     pixels: npt.NDArray[np.uint16]

@@ -39,6 +39,17 @@ def save_overlay(
         truth_xy: true mask, (x, y), drawn in cyan, if there is one.
         title: a line above the film; no identifiers of a patient.
         height_px: height of the picture.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> film = np.tile(np.linspace(0, 1000, 120), (80, 1))  # (x, y)
+    >>> mask = np.zeros(film.shape, dtype=bool)
+    >>> mask[20:60, 30:90] = True
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_overlay(f"{folder}/film.png", film, mask, [{"x_px": 40, "y_px": 60, "level": "L3"}], height_px=300)
+    ...     picture = np.asarray(Image.open(f"{folder}/film.png").convert("RGB")).astype(int)
+    >>> picture.shape, bool((picture[..., 0] - picture[..., 2] > 100).any())  # rows, columns; amber on grey
+    ((300, 200, 3), True)
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -45,6 +45,18 @@ def save_reading(
         flags: records with ``text``, the first `MOST_FLAGS` of which are shown.
         title: a line above the film; no identifiers of a patient.
         height_px: height of the picture.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from cmnet_monai.vertebrae import measure_film
+    >>> labels = np.zeros((80, 120), dtype=np.uint8)  # (x, y)
+    >>> labels[20:60, 10:40], labels[20:60, 50:80] = 23, 24  # L4, L5
+    >>> film = Film(labels.astype(np.uint16), np.ones(labels.shape, dtype=bool), bits_stored=12)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_reading(f"{folder}/film.png", film, labels, measure_film(labels, anterior="left"), height_px=300)
+    ...     picture = np.asarray(Image.open(f"{folder}/film.png").convert("RGB")).astype(int)
+    >>> picture.shape, bool((picture.max(axis=2) - picture.min(axis=2) > 100).any())  # coloured outlines on grey
+    ((300, 200, 3), True)
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
