@@ -33,6 +33,18 @@ class SaveFilmResultd(MapTransform):
         labels_key: key of the label map in VerSe codes, (1, x, y), on the same grid; None leaves it out.
         given_key: what a reader gave on the film (`GivenCentres.rows`); need not be there.
         allow_missing_keys: do not raise where a key is missing.
+
+    >>> import json
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     film = Path(folder, "a.dcm")
+    ...     film.touch()
+    ...     item = {"name": "a", "path": film, "pred": np.ones((1, 30, 50)), "centres": [{"level": "L3", "x_px": 12.5}]}
+    ...     _ = SaveFilmResultd("pred", f"{folder}/results")(item)
+    ...     files = sorted(file.name for file in Path(folder, "results").iterdir())
+    ...     record = json.loads(Path(folder, "results", "a_centres.json").read_text())
+    >>> files, record["size_xy_px"], record["centres"]
+    (['a_centres.json', 'a_mask.nii.gz', 'a_mask.png'], [30, 50], [{'level': 'L3', 'x_px': 12.5}])
     """
 
     def __init__(

@@ -112,6 +112,14 @@ class SelectVertebraed(MapTransform):
         allow_missing_keys: do not raise where a key is missing.
         given_key: what a reader gave on the film (`GivenCentres.rows`, pixels of the film); need not be there.
         calibration: constants of a `cmnet_monai.vertebrae.Calibration`; without them no body has a ``confidence``.
+
+    >>> film = MetaTensor(torch.zeros(1, 40, 60), affine=torch.diag(torch.tensor([2.0, 4.0, 1.0])))  # network's grid
+    >>> film.meta["original_affine"] = torch.eye(3)  # the film has twice the columns and four times the rows
+    >>> maps = np.zeros((2, 40, 60), dtype=np.float32)  # centre, vertebra
+    >>> maps[0, 18:23, 28:33], maps[1, 10:31, 20:41] = 0.75, 0.75
+    >>> done = SelectVertebraed("pred")({"image": film, "pred": maps})
+    >>> [(centre["level"], centre["x_px"], centre["y_px"]) for centre in done["centres"]]  # (20, 30) of the grid
+    [('L5', 40.0, 120.0)]
     """
 
     backend = SelectVertebrae.backend

@@ -232,6 +232,14 @@ class RandCollimationd(_RandFilmd):
         grey_prob: probability that the border is grey rather than 0.
         keep_key: label map that the border never reaches; ignored where absent.
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> collimate = RandCollimationd("image", prob=1.0, max_fraction=0.4, side_prob=1.0, keep_key="label")
+    >>> _ = collimate.set_random_state(seed=0)
+    >>> label = torch.zeros(1, 100, 200)
+    >>> label[0, 2:50, 60:190] = 24
+    >>> film = collimate({"image": torch.full((1, 100, 200), 0.625), "label": label})["image"]
+    >>> bool((film[label > 0] == 0.625).all()), bool((film == 0.625).all())  # cut down, but no body is covered
+    (True, False)
     """
 
     backend = RandCollimation.backend

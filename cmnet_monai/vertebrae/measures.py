@@ -183,6 +183,15 @@ class FilmMorphometry:
         anterior_evidence: "given", or what the side was found by.
         scale: the film's pixels.
         unmeasured: level and reason of each region that could not be measured.
+
+    >>> from cmnet_monai.vertebrae import measure_film
+    >>> labels = np.zeros((80, 120), dtype=np.uint8)
+    >>> labels[20:60, 10:40], labels[20:60, 50:80] = 23, 24  # L4, L5
+    >>> tables = measure_film(labels, "left", FilmScale((0.2, 0.4), "user")).to_records()
+    >>> [(row["level"], round(row["height_middle_mm"], 1)) for row in tables["bodies"]]  # 30 px of 0.4 mm
+    [('L4', 12.0), ('L5', 12.0)]
+    >>> [(row["upper"], row["lower"], round(row["disc_middle_mm"], 1)) for row in tables["discs"]]  # 10 px
+    [('L4', 'L5', 4.0)]
     """
 
     bodies: tuple[BodyMorphometry, ...]
