@@ -273,6 +273,15 @@ def pack_checkpoint(checkpoint: str | Path | Sequence[str | Path], output: str |
     Raises:
         FileNotFoundError: there is no such checkpoint.
         ValueError: it is no checkpoint, or several are of different networks.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for fold, value in enumerate((1.0, 4.0)):
+    ...         torch.save({"weight": torch.full((2, 1), value)}, f"{folder}/fold_{fold}.pt")
+    ...     size = pack_checkpoint([f"{folder}/fold_0.pt", f"{folder}/fold_1.pt"], f"{folder}/model.pt")
+    ...     weight = read_checkpoint(f"{folder}/model.pt")["weight"]
+    ...     weight.tolist(), weight.dtype, size == Path(folder, "model.pt").stat().st_size
+    ([[2.5], [2.5]], torch.float16, True)
     """
     weights = average_weights([checkpoint] if isinstance(checkpoint, (str, Path)) else list(checkpoint))
     half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}

@@ -24,6 +24,16 @@ class EpochSeed:
     Args:
         dataset: has ``set_epoch(epoch)``, see `cmnet_monai.datasets.SeededCacheDataset`.
         sampler: has ``set_epoch(epoch)``, see `cmnet_monai.datasets.MixSampler`; None: there is none to tell.
+
+    >>> from cmnet_monai.datasets import MixSampler
+    >>> sampler = MixSampler([{}] * 20, seed=3)
+    >>> orders = []
+    >>> trainer = Engine(lambda engine, batch: None)
+    >>> EpochSeed(sampler).attach(trainer)
+    >>> _ = trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: orders.append(list(sampler)))
+    >>> _ = trainer.run([0], max_epochs=2)
+    >>> orders[0] == orders[1], sorted(orders[0]) == sorted(orders[1])  # another order, the same films
+    (False, True)
     """
 
     def __init__(self, dataset: Any, sampler: Any = None) -> None:
@@ -148,7 +158,12 @@ class EpochProgress:
 def prepare_film_batch(
     batchdata: Mapping[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The network's input "image" and, where the batch has one, its "target"."""
+    """The network's input "image" and, where the batch has one, its "target".
+
+    >>> image, target = prepare_film_batch({"image": torch.ones(2, 1, 8, 12)}, device="cpu", dtype=torch.float64)
+    >>> image.shape, image.dtype, target  # at inference there is no target
+    (torch.Size([2, 1, 8, 12]), torch.float64, None)
+    """
     image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
     target = batchdata.get("target")
     return image, None if target is None else target.to(device=device, non_blocking=non_blocking, **kwargs)

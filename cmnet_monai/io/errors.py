@@ -69,6 +69,10 @@ class OutputError(OSError):
     Args:
         folder: where something was to be written.
         reason: what the system says.
+
+    >>> error = OutputError("results", "No space left on device")
+    >>> error.folder, error.reason, isinstance(error, OSError)
+    ('results', 'No space left on device', True)
     """
 
     def __init__(self, folder: str | os.PathLike, reason: str) -> None:

@@ -52,6 +52,13 @@ class VertebraMeasurement:
         concept: coded name, where `name` has none.
     Raises:
         ValueError: the name, the unit or the value is none of these.
+
+    >>> VertebraMeasurement("ha", 27.5, "mm").value
+    27.5
+    >>> VertebraMeasurement("ha", 27.5, "cm")
+    Traceback (most recent call last):
+        ...
+    ValueError: the unit of 'ha' must be one of px, mm, mm2, deg, %, ratio, 1, grey, got 'cm'.
     """
 
     name: str
@@ -84,6 +91,14 @@ class MeasuredSite:
         inferior_end_plate_xy: the same of the lower one.
     Raises:
         ValueError: the site or an evaluation has no code, or points are not finite (x, y) pairs.
+
+    >>> site = MeasuredSite("L4-L5", [VertebraMeasurement("disc_hm", 8.5, "mm")])
+    >>> site.measurements[0].value
+    8.5
+    >>> MeasuredSite("L4-S1")  # no neighbours
+    Traceback (most recent call last):
+        ...
+    ValueError: a site is a level, a disc such as 'L4-L5' or 'lumbar spine', got 'L4-S1'.
     """
 
     site: str

@@ -49,6 +49,10 @@ class PackageLicence:
         version: of the package.
         licence: SPDX expression where it gives one, else its own words, else "not stated".
         extra: the extra of this package that asks for it; "" if it always comes along.
+
+    >>> words = ("Apache-2.0", "GPL-3.0-only", "MPL-2.0", "BSD-3-Clause")
+    >>> [PackageLicence("package", "1.0", licence).copyleft for licence in words]
+    [False, True, True, False]
     """
 
     name: str

@@ -59,6 +59,14 @@ def write_batch_page(
         title: heading of the page.
         count: number of films, where `films` has no length.
         films_per_page: films of a page.
+
+    >>> import tempfile
+    >>> films = [{"film": f"<{name}>", "dice": 0.9, "flags": [], "picture": None} for name in "abc"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_batch_page(f"{folder}/index.html", films, {"film": "Film", "dice": "Dice"}, films_per_page=2)
+    ...     pages = {file.name: file.read_text() for file in Path(folder).iterdir()}
+    >>> sorted(pages), "&lt;c&gt;" in pages["index_2.html"], "<c>" in pages["index_2.html"]  # a name is no markup
+    (['index.html', 'index_2.html'], True, False)
     """
     path = Path(path)
     if count is None:

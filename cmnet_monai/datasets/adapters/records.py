@@ -84,6 +84,12 @@ class Options:
         s1: "plate" draws S1 below its upper end plate where a data set has no more of it, "none" leaves it out.
         levels: "none" leaves vertebrae without a name nameless, "from-below" names them by their count.
         leave_out: folder whose files are the output of an earlier run.
+
+    >>> options = Options(patient_pattern=re.compile("patient_([0-9]+)/"))
+    >>> options.patient_of(Path("set/patient_07/left.png"), Path("set"), default="left")
+    '07'
+    >>> Options().patient_of(Path("set/patient_07/left.png"), Path("set"), default="left")
+    'left'
     """
 
     patient_pattern: re.Pattern[str] | None = None
