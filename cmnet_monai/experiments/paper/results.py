@@ -36,7 +36,7 @@ def write_results(experiments: Iterable[Experiment], bench: Bench, seeds: Sequen
                 row, its_films = _row(variant, bench, seed)
                 rows.append(row | _costs(experiment, variant, bench))
                 films += [{"variant": variant.name, "seed": seed, **film} for film in its_films]
-        content = {"experiment": experiment.name, "bed": bench.bed, "scale": bench.scale.name}
+        content: dict[str, Any] = {"experiment": experiment.name, "bed": bench.bed, "scale": bench.scale.name}
         content |= {"command": command(experiment, bench, seeds), "rows": rows}
         write_json(folder / f"{experiment.name}.json", {**content, "films": films})
         write_table(folder / f"{experiment.name}.csv", rows, number=".6g")
