@@ -72,7 +72,7 @@ PROTOCOLS: Mapping[str, Callable[[Maps], Maps]] = MappingProxyType(
         LUMBAR_PROTOCOL: _lumbar,
     }
 )
-SHIPPED = Way(2, True, LEVELS_PROTOCOL)
+SHIPPED = Way(1, True, LEVELS_PROTOCOL)
 """How the bundle reads films."""
 
 WAYS = tuple(
