@@ -13,7 +13,7 @@ from cmnet_monai.vertebrae.chain import chain_centres, cut_labels, levels_betwee
 Array = NDArray[np.floating]
 Labels = NDArray[np.integer]
 
-_LEAST_BODIES = 4
+_LEAST_BODIES, _MOST_BODIES = 4, 9
 _UNEVEN_STEPS = 1.9
 _STRAY = 0.3
 _STEEP_DEG = 45.0
@@ -46,6 +46,8 @@ def not_lateral_reason(
     """
     if len(bodies) < _LEAST_BODIES:
         return f"only {len(bodies)} vertebral bodies were found"
+    if len(bodies) > _MOST_BODIES:
+        return f"{len(bodies)} vertebral bodies were found, more than a lumbar film shows"
     if not any(label in LUMBAR_LABELS for label in bodies):
         return "no lumbar body was found"
     if expects_s1 and not (label_map == S1_LABEL).any():

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -12,11 +12,11 @@ LEVELS = ("T12", "L1", "L2", "L3", "L4", "L5", "S1")
 T12, L2, L4, S1 = (LABEL_OF_LEVEL[level] for level in ("T12", "L2", "L4", "S1"))
 
 
-def column(above_px: int = 20, below_px: int = 90) -> np.ndarray:
-    """A gently curved spine, bodies 60 x 40 px and 60 px apart, with film above T12 and below S1."""
-    label_map = np.zeros((200, above_px + 6 * 60 + 40 + below_px), np.uint8)
-    for i, level in enumerate(LEVELS):
-        x = 60 + round(1.5 * (i - 3) ** 2)
+def column(above_px: int = 20, below_px: int = 90, levels: Sequence[str] = LEVELS) -> np.ndarray:
+    """A gently curved spine, bodies 60 x 40 px and 60 px apart, with film above the first and below the last."""
+    label_map = np.zeros((200, above_px + 60 * (len(levels) - 1) + 40 + below_px), np.uint8)
+    for i, level in enumerate(levels):
+        x = 60 + round(54 * (i / (len(levels) - 1) - 0.5) ** 2)
         label_map[x : x + 60, above_px + 60 * i : above_px + 40 + 60 * i] = LABEL_OF_LEVEL[level]
     return label_map
 
@@ -59,6 +59,12 @@ def test_lateral_lumbar_column_is_one() -> None:
 )
 def test_what_does_not_look_lateral(spoil: Callable[[np.ndarray], np.ndarray], words: str) -> None:
     assert words in (reason(spoil(column()).astype(np.uint8)) or "")
+
+
+def test_more_bodies_than_a_lumbar_film_shows() -> None:
+    nine = ("T9", "T10", "T11", *LEVELS)
+    assert reason(column(levels=nine)) is None
+    assert (reason(column(levels=("T8", *nine))) or "").startswith("10 vertebral bodies were found, more than")
 
 
 def test_one_crumb_is_no_reason_wherever_it_is() -> None:
