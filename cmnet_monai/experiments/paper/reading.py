@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,26 +56,34 @@ class Results:
         reason = variant.unavailable or next((str(r["reason"]) for r in found if r["status"] == NOT_RUN), "")
         return f"{NOT_RUN}: {reason}" if reason else NOT_YET
 
-    def scores(self, variant: str, metric: str) -> dict[str, float]:
-        """A metric of each film by its name, the mean over seeds; films without it are left out."""
+    def seeds(self, variant: str) -> set[int]:
+        """Seeds that a variant was run with."""
+        return {int(row["seed"]) for row in self.rows_of(variant)}
+
+    def scores(self, variant: str, metric: str, seeds: Collection[int] | None = None) -> dict[str, float]:
+        """A metric of each film by its name, the mean over all seeds or those given; films without it are left out."""
         values: dict[str, list[float]] = {}
         for film in self.films:
-            if film["variant"] == variant and film.get(metric) is not None:
+            chosen = seeds is None or int(film["seed"]) in seeds
+            if film["variant"] == variant and chosen and film.get(metric) is not None:
                 values.setdefault(str(film["film"]), []).append(number(film[metric]))
         return {name: float(np.mean(found)) for name, found in values.items()}
 
-    def interval(self, variant: str, metric: str) -> Interval:
+    def interval(self, variant: str, metric: str, seeds: Collection[int] | None = None) -> Interval:
         """Mean over films and its bootstrap interval; of what is no film's own, the mean over seeds alone."""
-        scores = self.scores(variant, metric)
+        scores = self.scores(variant, metric, seeds)
         if scores:
             return mean_interval(list(scores.values()), resamples=RESAMPLES)
-        found = [number(row[metric]) for row in self.rows_of(variant) if row.get(metric) is not None]
+        rows = [row for row in self.rows_of(variant) if seeds is None or int(row["seed"]) in seeds]
+        found = [number(row[metric]) for row in rows if row.get(metric) is not None]
         mean = float(np.mean(found)) if found else float("nan")
         return Interval(mean, float("nan"), float("nan"), 0)
 
     def difference(self, variant: Variant) -> Interval:
-        """Mean DSC of a variant minus that of the row it is compared with; paired where both have the same films."""
-        own, other = self.scores(variant.name, "dice"), self.scores(variant.against, "dice")
+        """Mean DSC of a variant minus that of the row it is compared with, over the seeds that both have (all of each
+        where they share none); paired where both have the same films."""
+        seeds = self.seeds(variant.name) & self.seeds(variant.against) or None
+        own, other = (self.scores(name, "dice", seeds) for name in (variant.name, variant.against))
         if not own or not other:
             return Interval(float("nan"), float("nan"), float("nan"), 0)
         if set(own) == set(other) and self._same_patients(variant):

@@ -107,7 +107,8 @@ def _introduction() -> list[Block]:
             "`results/<bed>/<experiment>.csv` and `.json` hold one row for each variant and seed, with commit, "
             "versions, hardware, seconds, and the SHA-256 of the contents of films and label maps; "
             "`<experiment>_films.csv` every film. Brackets are 95 % bootstrap intervals over films; a film's "
-            "value is the mean over seeds."
+            "value is the mean over seeds. They do not hold the noise of training: the range of the seeds' means does, "
+            "where there are several, and a row of one seed that differs by less than that has shown nothing."
         ),
     ]
 

@@ -69,12 +69,20 @@ def _table(results: Results) -> Table:
     rows = []
     for variant in results.variants:
         state = results.state(variant)
-        count = len(results.rows_of(variant.name))
         values = [cell(results.interval(variant.name, name), name) for name in metrics] if state == DONE else []
-        line = [*([variant.group] if groups else []), variant.title, str(count) if count else NOTHING]
+        line = [*([variant.group] if groups else []), variant.title, _seeds(results, variant)]
         line += values or [state, *[NOTHING] * (len(metrics) - 1)]
         rows.append([*line, *([_against(results, variant)] if against else [])])
     return Table([*head, *(["DSC, difference"] if against else [])], rows)
+
+
+def _seeds(results: Results, variant: Variant) -> str:
+    """How many seeds a row has, and from where to where their mean DSC goes: the noise of training, which the
+    intervals over films do not hold."""
+    found = [results.interval(variant.name, "dice", {seed}).mean for seed in results.seeds(variant.name)]
+    if len(found) < 2:
+        return str(len(found)) if found else NOTHING
+    return f"{len(found)}: DSC {min(found):.3f} to {max(found):.3f}"
 
 
 def _against(results: Results, variant: Variant) -> str:
@@ -196,9 +204,9 @@ def _figures(results: Results, real_films: bool) -> Iterator[Block]:
     )
     yield Figure(f"{stem}_dice.png", figures.intervals(rows, "DSC", reference), caption)
     series = _series(results, done)
-    for number, (group, points) in enumerate(series.items(), start=1):
+    for line, (group, points) in enumerate(series.items(), start=1):
         yield Figure(
-            f"{stem}_line{number}.png", figures.lines(points, group, "DSC"), f"DSC over: {group}; band: 95 % interval."
+            f"{stem}_line{line}.png", figures.lines(points, group, "DSC"), f"DSC over: {group}; band: 95 % interval."
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cmnet_monai.experiments.paper.bench import Bench
+from cmnet_monai.experiments.paper.blocks import Table
 from cmnet_monai.experiments.paper.catalogue import EXPERIMENTS, find_experiments
 from cmnet_monai.experiments.paper.definitions import FULL, QUICK, REAL, Asking, Experiment, Variant
 from cmnet_monai.experiments.paper.reading import Results, unpaired_difference
@@ -36,6 +37,16 @@ def test_scores_are_means_over_seeds() -> None:
     found = results([film("a", 1, 0.8), film("a", 1, 0.6, seed=1), film("a", 2, 0.5)])
     assert found.scores("a", "dice") == pytest.approx({"film_1": 0.7, "film_2": 0.5})
     assert found.interval("a", "dice").mean == pytest.approx(0.6)
+
+
+def test_rows_are_compared_over_the_seeds_that_both_have() -> None:
+    films = [film("a", i, 0.5 + 0.1 * i + 0.3 * seed, seed) for i in range(4) for seed in (0, 1)]
+    found = results([*films, *(film("b", i, 0.6 + 0.1 * i) for i in range(4))])
+    assert found.difference(B).mean == pytest.approx(0.1)  # not 0.1 - 0.15, which the second seed of "a" would make
+    alone = results([*films, *(film("b", i, 0.6 + 0.1 * i, seed=7) for i in range(4))])
+    assert alone.difference(B).mean == pytest.approx(-0.05)
+    table = next(block for block in section(found) if isinstance(block, Table))
+    assert [row[1] for row in table.rows] == ["2: DSC 0.650 to 0.950", "1", "-"]
 
 
 def test_films_of_the_same_patients_are_paired_and_others_are_not() -> None:
