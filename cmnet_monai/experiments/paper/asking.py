@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,8 @@ class FilmPreparation:
 
     def back(self, maps: Tensor, image: MetaTensor) -> Tensor:
         """Maps (C, x, y) of the grid at the film's own size."""
-        with_record = MetaTensor(maps, meta=image.meta, applied_operations=image.applied_operations)
+        record = deepcopy(image.applied_operations)  # which the inverse takes apart
+        with_record = MetaTensor(maps, meta=image.meta, applied_operations=record)
         return torch.as_tensor(self.to_grid.inverse({"image": with_record})["image"]).as_subclass(Tensor)
 
 

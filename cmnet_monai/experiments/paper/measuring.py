@@ -38,6 +38,8 @@ from cmnet_monai.experiments.paper.training import TrainingRun
 
 PICTURES = 6
 """Films of a measurement whose masks are kept as pictures."""
+PICTURE_HEIGHT = 288
+"""Rows of such a picture."""
 REFERENCE_FILMS = 32
 """Training films whose amplitudes stand for the look of the training, see `FourierAmplitudeMix`."""
 
@@ -170,7 +172,8 @@ class MeasureRun:
             rows.append(row)
             curve += curve_counts(found, truth)
             if number in pictured:
-                save_picture(self.file.with_suffix("") / f"{number:03d}.png", data["image"], grid_map, truth)
+                film = prepare.back(torch.as_tensor(data["image"]).as_subclass(Tensor), data["image"])
+                save_picture(self.file.with_suffix("") / f"{number:03d}.png", film, found, truth, PICTURE_HEIGHT)
         return rows, curve
 
     def _network(

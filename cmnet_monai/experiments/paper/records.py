@@ -88,10 +88,10 @@ def read_json(path: str | Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def write_json(path: str | Path, content: Any) -> None:
+def write_json(path: str | Path, content: Any, indent: int | None = 1) -> None:
     """Write JSON, whole or not at all; numbers that are not finite become null."""
     with atomic_write(path) as temporary:
-        text = json.dumps(finite_or_none(content), indent=1, default=str, allow_nan=False)
+        text = json.dumps(finite_or_none(content), indent=indent, default=str, allow_nan=False)
         Path(temporary).write_text(text + "\n", encoding="utf-8")
 
 

@@ -38,7 +38,7 @@ def write_results(experiments: Iterable[Experiment], bench: Bench, seeds: Sequen
                 films += [{"variant": variant.name, "seed": seed, **film} for film in its_films]
         content: dict[str, Any] = {"experiment": experiment.name, "bed": bench.bed, "scale": bench.scale.name}
         content |= {"command": command(experiment, bench, seeds), "rows": rows}
-        write_json(folder / f"{experiment.name}.json", {**content, "films": films})
+        write_json(folder / f"{experiment.name}.json", {**content, "films": films}, indent=None)
         write_table(folder / f"{experiment.name}.csv", rows, number=".6g")
         write_table(folder / f"{experiment.name}_films.csv", films, number=".6g")
 

@@ -196,7 +196,10 @@ def _figures(results: Results, real_films: bool) -> Iterator[Block]:
     if results.experiment.masks and shown and (pictures := _pictures(results, done)):
         caption = "The same films: right (green), missed (cyan), false (red)."
         yield Figure(f"{stem}_masks.png", figures.side_by_side(pictures), caption)
-    rows = [(variant.title, results.interval(variant.name, "dice")) for variant in done]
+    grouped = name == "ablations"  # whose titles say little alone
+    rows = [
+        (f"{v.group}: {v.title}" if grouped and v.group else v.title, results.interval(v.name, "dice")) for v in done
+    ]
     others = {variant.against for variant in done if variant.against}
     reference = results.interval(others.pop(), "dice").mean if len(others) == 1 else None
     caption = "Mean DSC and its 95 % interval over films" + (
