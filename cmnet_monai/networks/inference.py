@@ -21,7 +21,7 @@ def prepare_for_inference(network: Network) -> Network:
     state_dict keeps its keys, shapes and values. Call the network under `torch.inference_mode()`.
 
     Args:
-        network: changed in place.
+        network: changed in place; a TorchScript program too.
 
     Returns:
         The same network.
@@ -30,12 +30,10 @@ def prepare_for_inference(network: Network) -> Network:
     >>> network.training, any(weight.requires_grad for weight in network.parameters())
     (False, False)
     """
-    network.eval().requires_grad_(False)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            weight = module.weight.detach().contiguous(memory_format=torch.channels_last)
-            module.weight = nn.Parameter(weight, requires_grad=False)
-    return network
+    for parameter in network.parameters():  # TorchScript has no requires_grad_ of the whole network
+        parameter.requires_grad_(False)
+    network.eval()
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def keep_freed_memory() -> bool:

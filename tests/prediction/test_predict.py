@@ -22,7 +22,6 @@ from cmnet_monai.io import read_film, read_label_map
 from cmnet_monai.packaging import export_network
 from cmnet_monai.prediction import Prediction, Wanted, predict
 
-GRID = (288, 384)
 EVERYTHING = Wanted(overlay=True, dicom_seg=True, dicom_sr=True, seg_nrrd=True)
 
 
@@ -190,10 +189,7 @@ def test_torchscript_gives_the_same_masks(
     for ending in ("mask", "labels"):
         found, expected = (read_label_map(folder / f"film_0_{ending}.png") for folder in (tmp_path, done.output))
         assert len(np.unique(found)) > 1
-        # The Python code convolves channels last, the program does not: logits differ by less than 1e-4, which may turn
-        # a pixel of the network's grid, a pixel or two of the film, that lies just at the threshold.
-        turned = (found != expected).sum() * (GRID[0] * GRID[1] / found.size)
-        assert turned <= 2, f"{turned:.1f} pixels of the grid"
+        assert (found != expected).sum() <= 1e-5 * found.size  # logits differ by less than 1e-4
     weights = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["weights"]
     assert weights["file"] == str(program)
 
