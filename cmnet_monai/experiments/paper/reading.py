@@ -69,13 +69,12 @@ class Results:
                 values.setdefault(str(film["film"]), []).append(number(film[metric]))
         return {name: float(np.mean(found)) for name, found in values.items()}
 
-    def interval(self, variant: str, metric: str, seeds: Collection[int] | None = None) -> Interval:
+    def interval(self, variant: str, metric: str) -> Interval:
         """Mean over films and its bootstrap interval; of what is no film's own, the mean over seeds alone."""
-        scores = self.scores(variant, metric, seeds)
+        scores = self.scores(variant, metric)
         if scores:
             return mean_interval(list(scores.values()), resamples=RESAMPLES)
-        rows = [row for row in self.rows_of(variant) if seeds is None or int(row["seed"]) in seeds]
-        found = [number(row[metric]) for row in rows if row.get(metric) is not None]
+        found = [number(row[metric]) for row in self.rows_of(variant) if row.get(metric) is not None]
         mean = float(np.mean(found)) if found else float("nan")
         return Interval(mean, float("nan"), float("nan"), 0)
 

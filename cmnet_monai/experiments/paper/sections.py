@@ -79,7 +79,7 @@ def _table(results: Results) -> Table:
 def _seeds(results: Results, variant: Variant) -> str:
     """How many seeds a row has, and from where to where their mean DSC goes: the noise of training, which the
     intervals over films do not hold."""
-    found = [results.interval(variant.name, "dice", {seed}).mean for seed in results.seeds(variant.name)]
+    found = [np.mean(list(results.scores(variant.name, "dice", {s}).values())) for s in results.seeds(variant.name)]
     if len(found) < 2:
         return str(len(found)) if found else NOTHING
     return f"{len(found)}: DSC {min(found):.3f} to {max(found):.3f}"
