@@ -57,9 +57,7 @@ class FilmLoader(DataLoader):
                 for batch in _batches(self._readers(batches[done:], self.num_workers, self.collate_fn)):
                     done += 1
                     yield batch
-            except RuntimeError as error:
-                if not _ENDED.match(str(error)):
-                    raise
+            except _ReaderEnded:
                 logger.warning("a process that reads films has ended; reading the next films one by one")
             suspects = batches[done : done + self.num_workers * (self.prefetch_factor or _PREFETCH)]
             for indices in suspects:
@@ -82,9 +80,8 @@ class FilmLoader(DataLoader):
         """One film, read by a process of its own."""
         try:
             (sample,) = _batches(self._readers([[index]], 1, _only))
-        except RuntimeError as error:
-            if not _ENDED.match(str(error)):
-                raise
+        except _ReaderEnded:
+            pass
         else:
             self._deaths = 0
             return sample
@@ -107,15 +104,35 @@ def _only(samples: Sequence[Any]) -> Any:
     return samples[0]
 
 
+class _ReaderEnded(Exception):
+    """A process that reads films has ended."""
+
+
 def _batches(loader: DataLoader) -> Iterator[Any]:
     """Batches of a loader with processes.
 
-    PyTorch's signal handler for the end of such a process raises in the midst of whatever the main process does, which
-    may be the writing of another film. Here it has to wait until the next batch is asked for.
+    Raises:
+        _ReaderEnded: one of the processes has ended. PyTorch says so itself where it knows already; a batch that was
+            announced and cannot be fetched from a process that is just ending is an error of the connection.
     """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
-        yield from loader
-        return
+    main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    try:
+        yield from _undisturbed(loader) if main else loader
+    except (ConnectionError, EOFError) as error:
+        raise _ReaderEnded from error
+    except RuntimeError as error:
+        if not _ENDED.match(str(error)):
+            raise
+        raise _ReaderEnded from error
+
+
+def _undisturbed(loader: DataLoader) -> Iterator[Any]:
+    """Batches; the end of a process raises where a batch is asked for and nowhere else.
+
+    PyTorch's signal handler for the end of such a process raises in the midst of whatever the main process does, which
+    may be the writing of another film. Here it has to wait until the next batch is asked for, and it is silent once the
+    processes are put away.
+    """
     iterator = iter(loader)
     missed: list[int] = []
     alarm = signal.signal(signal.SIGCHLD, lambda number, frame: missed.append(number)) or signal.SIG_DFL
@@ -134,4 +151,5 @@ def _batches(loader: DataLoader) -> Iterator[Any]:
                 signal.signal(signal.SIGCHLD, quiet)
             yield batch
     finally:
+        iterator._shutdown_workers()  # type: ignore[attr-defined]  # waits for them, and has PyTorch forget them
         signal.signal(signal.SIGCHLD, alarm)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from cmnet_monai.datasets import FailedFilm, FilmDataset, FilmLoader
 from cmnet_monai.datasets.film_dataset import FAILURES_KEY
@@ -102,3 +103,28 @@ def test_other_errors_are_not_swallowed() -> None:
     loader = FilmLoader(FilmDataset(items, Reads({})), num_workers=1, collate_fn=collate)
     with pytest.raises(RuntimeError, match="do not fit together"):
         list(loader)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError, ConnectionRefusedError, EOFError])
+def test_batch_of_processes_that_are_just_ending_is_read_again(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have announced a batch and end before it is fetched; their signals come when the error is on its way."""
+    fetch, ended = _MultiProcessingDataLoaderIter._try_get_data, []
+
+    def just_ending(self: Any, *arguments: Any) -> Any:
+        found = fetch(self, *arguments)
+        if found[0] and not ended:
+            ended.extend(worker.pid for worker in self._workers)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+            for pid in ended:
+                os.kill(pid, signal.SIGKILL)
+            raise error("by peer")
+        return found
+
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter, "_try_get_data", just_ending)
+    try:
+        numbers, failures = read_all(Reads({}))
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    assert len(ended) == 2 and numbers == list(range(FILMS)) and failures == []
