@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import logging
 import os
 import sys
@@ -118,6 +120,8 @@ def start_distributed(device: torch.device | str) -> None:
         raise RuntimeError(
             "start this with torchrun, e.g. torchrun --standalone --nproc_per_node=2 -m monai.bundle run …"
         )
+    # Imported once there is a group, as PyTorch's wrapper does, it keeps the group for good: as its functions' default.
+    importlib.import_module("torch.distributed.nn.functional")
     device = torch.device(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -126,10 +130,25 @@ def start_distributed(device: torch.device | str) -> None:
         logging.getLogger().setLevel(logging.WARNING)
 
 
-def stop_distributed() -> None:
-    """Leave the process group, if there is one."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+def stop_distributed(network: nn.Module | None = None) -> None:
+    """Leave the process group, if there is one, and end its threads.
+
+    A thread of Gloo that lets go of its last tensor while Python is shutting down aborts the process ("terminate
+    called without an active exception"). The group's threads end with its last owner, so the distributed wrapper's
+    share in it is taken as well, and the group's own name last: only then is the thread not kept waiting for Python.
+
+    Args:
+        network: the network of `distributed_network`; its weights stay, but it can train no more.
+    """
+    if not dist.is_initialized():
+        return
+    group = dist.group.WORLD
+    dist.destroy_process_group()
+    if isinstance(network, DistributedDataParallel):
+        for owner in ("process_group", "reducer", "logger"):
+            setattr(network, owner, None)
+    gc.collect()
+    del group
 
 
 def must_repeat_films(dataset: Sized) -> bool:

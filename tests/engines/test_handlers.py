@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -101,3 +106,33 @@ def test_process_joins_wraps_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None
     finally:
         stop_distributed()
     assert not dist.is_initialized()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads have names in /proc on Linux only")
+def test_no_thread_of_the_group_outlives_it(tmp_path: Path) -> None:
+    # In a process of its own: whether PyTorch's module of default groups was imported before matters.
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+from pathlib import Path
+import torch
+from cmnet_monai.engines import distributed_network, start_distributed, stop_distributed
+
+def threads():
+    return sum("gloo_run" in name.read_text() for name in Path("/proc/self/task").glob("*/comm"))
+
+start_distributed("cpu")
+network = distributed_network(torch.nn.Linear(3, 2), "cpu")
+network(torch.ones(1, 3)).sum().backward()
+torch.distributed.all_reduce(torch.ones(2))
+during = threads()
+stop_distributed(network)
+print(during > 0, threads(), network.module.weight.shape)
+""",
+        encoding="utf-8",
+    )
+    group = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    environment = {**os.environ, **group, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[0] == "True 0 torch.Size([2, 3])"
