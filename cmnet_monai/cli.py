@@ -255,8 +255,13 @@ def recipe(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A training setting: precision=bf16, pretrain.max_epochs=24; may be repeated.",
+            help="A training setting: precision=bf16, pretrain.max_epochs=24; may be repeated. Any coarse.NAME=VALUE "
+            "puts a training on a coarser grid in front: coarse.spatial_size=[144,192], coarse.heatmap_sigma=2.",
         ),
+    ] = None,
+    overlay: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A config of the bundle that all trainings read last: finest_head; may be repeated."),
     ] = None,
     bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands, run nothing.")] = False,
@@ -279,7 +284,7 @@ def recipe(
         settings = dict(_name_and_value(text) for text in setting or [])
         folders = (work.resolve(), real.resolve(), bundle_root(bundle).resolve())
         more = tuple(path.resolve() for path in extra or ())
-        what = Recipe(*folders, synthetic, seed, more, init_weights, outlines, settings)
+        what = Recipe(*folders, synthetic, seed, more, init_weights, outlines, settings, tuple(overlay or ()))
         report = run_recipe(what, typer.echo, dry_run)
     except (OSError, ValueError, RuntimeError) as error:
         _fail(error)

@@ -52,8 +52,11 @@ class Recipe:
         extra: further data sets for pretraining, such as films made from CT.
         init_weights: weights to start pretraining from; None starts from nothing.
         outlines: folder of ``<film>.json`` with the reader's ``confidence`` for each of its ``vertebrae``.
-        settings: overrides of training settings by name, for both trainings (``precision``), or for one of them
+        settings: overrides of training settings by name, for all trainings (``precision``), or for one of them
             (``pretrain.max_epochs``, ``finetune.max_epochs``). Inference gets those that it needs, `SHARED_SETTINGS`.
+            A setting ``coarse.NAME`` puts a training on a coarser grid in front of pretraining, where an epoch costs
+            less: ``coarse.spatial_size`` and ``coarse.heatmap_sigma`` should be given.
+        overlays: names of further configs of the bundle that all trainings read last, such as ``finest_head``.
     """
 
     work: Path
@@ -65,9 +68,15 @@ class Recipe:
     init_weights: Path | None = None
     outlines: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    overlays: Sequence[str] = ()
+
+    @property
+    def coarse(self) -> bool:
+        """Whether a training on a coarser grid comes first."""
+        return any(name.startswith("coarse.") for name in self.settings)
 
     def settings_of(self, training: str) -> dict[str, str]:
-        """Overrides for one training, "pretrain" or "finetune"."""
+        """Overrides for one training, "coarse", "pretrain" or "finetune"."""
         general = {name: value for name, value in self.settings.items() if "." not in name}
         prefix = f"{training}."
         return general | {n.removeprefix(prefix): v for n, v in self.settings.items() if n.startswith(prefix)}
@@ -98,16 +107,11 @@ def plan(recipe: Recipe) -> list[Step]:
     """
     if recipe.folds < 2:
         raise FileNotFoundError(f"{recipe.real}: no fold_0.json, fold_1.json; make them with `datalist ... --folds 4`")
-    work, films = recipe.work, str(recipe.work / "synthetic")
-    make = ("-m", "cmnet_monai.cli", "synthesize", films, "-n", str(recipe.synthetic), "--seed", str(recipe.seed))
-    first = {"dataset_dir": films, "output_dir": str(work / "pretrain")}
-    if recipe.extra:
-        first["extra_dirs"] = str([str(path) for path in recipe.extra])
-    if recipe.init_weights is not None:
-        first["init_weights"] = str(recipe.init_weights)
+    work = recipe.work
+    make = ("-m", "cmnet_monai.cli", "synthesize", str(work / "synthetic"), "-n", str(recipe.synthetic))
     steps = [
-        Step("synthesize", (sys.executable, *make, "--height", "640")),
-        Step("pretrain", _bundle(recipe, ("train", "pretrain"), {**first, **recipe.settings_of("pretrain")})),
+        Step("synthesize", (sys.executable, *make, "--seed", str(recipe.seed), "--height", "640")),
+        *_pretraining(recipe),
         _inference(recipe, "pretrained", work / "pretrain" / "best.pt", "all"),
     ]
     names = [f"fold_{k}" for k in range(recipe.folds)]
@@ -123,12 +127,31 @@ def plan(recipe: Recipe) -> list[Step]:
         before, after = work / "pretrain" / "best.pt", work / f"finetune_{name}" / "best.pt"
         midway = work / f"{name}.pt"
         steps += [
-            Step(f"finetune {name}", _bundle(recipe, ("train", "pretrain", "finetune"), overrides)),
+            Step(f"finetune {name}", _training(recipe, ("train", "pretrain", "finetune"), overrides)),
             _inference(recipe, f"{name}{FINE_TUNED}", after, name),
             _average(f"midway {name}", [before, after], midway),
             _inference(recipe, name, midway, name),
         ]
     return [*steps, _average("average", [work / f"{name}.pt" for name in names], work / MODEL)]
+
+
+def _pretraining(recipe: Recipe) -> list[Step]:
+    """The trainings without real films, each from the weights of the one before."""
+    names, weights = ["coarse", "pretrain"] if recipe.coarse else ["pretrain"], recipe.init_weights
+    steps = []
+    for name in names:
+        options = {"dataset_dir": str(recipe.work / "synthetic"), "output_dir": str(recipe.work / name)}
+        if recipe.extra:
+            options["extra_dirs"] = str([str(path) for path in recipe.extra])
+        if weights is not None:
+            options["init_weights"] = str(weights)
+        steps.append(Step(name, _training(recipe, ("train", "pretrain"), options | recipe.settings_of(name))))
+        weights = recipe.work / name / "best.pt"
+    return steps
+
+
+def _training(recipe: Recipe, configs: Sequence[str], overrides: Mapping[str, str]) -> tuple[str, ...]:
+    return _bundle(recipe, (*configs, *recipe.overlays), overrides)
 
 
 def _average(step: str, weights: Sequence[Path], target: Path) -> Step:

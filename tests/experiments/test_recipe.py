@@ -117,3 +117,21 @@ def test_settings_reach_the_training_that_they_are_meant_for_and_inference_where
     for name in ("pretrain", "finetune fold_0", "inference pretrained", "inference fold_1"):
         assert option(steps[name], "spatial_size") == "[96,160]"
     assert "--max_epochs" not in steps["inference pretrained"].command
+
+
+def test_coarse_training_and_overlays_come_in_front_and_behind(recipe: Recipe) -> None:
+    settings = {"coarse.spatial_size": "[48,80]", "coarse.max_epochs": "20", "pretrain.max_epochs": "9", "seed": "3"}
+    start, overlays = recipe.work / "start.pt", ("finest_head",)
+    what = Recipe(recipe.work, recipe.real, recipe.bundle, init_weights=start, settings=settings, overlays=overlays)
+    steps = {step.name: step for step in plan(what)}
+    assert list(steps)[:4] == ["synthesize", "coarse", "pretrain", "inference pretrained"]
+    coarse, pretrain = steps["coarse"], steps["pretrain"]
+    assert option(coarse, "init_weights") == str(start)
+    assert option(pretrain, "init_weights") == str(recipe.work / "coarse" / "best.pt")
+    assert (option(coarse, "spatial_size"), option(coarse, "max_epochs")) == ("[48,80]", "20")
+    assert option(pretrain, "max_epochs") == "9" and "--spatial_size" not in pretrain.command
+    assert "--spatial_size" not in steps["inference pretrained"].command
+    for name in ("coarse", "pretrain", "finetune fold_0"):
+        configs = option(steps[name], "config_file")
+        assert configs.endswith("finest_head.json']") and "train.json" in configs and option(steps[name], "seed") == "3"
+    assert "finest_head" not in option(steps["inference fold_0"], "config_file")
