@@ -105,8 +105,8 @@ def find_flags(
             raise ValueError(f"{name} and label map have one shape (x, y); got {array.shape} and {label_map.shape}")
     labels = chain_labels(label_map)
     bodies = [label for label in labels if label != S1_LABEL]
-    found = [Flag(DOUBTFUL_HEADER, None, note) for note in notes]
-    found += [
+    found = [
+        *(Flag(DOUBTFUL_HEADER, None, note) for note in notes),
         *_film_flags(label_map, bodies, aspect_yx, scores or {}, valid_area, expects_s1 and not given_xy),
         *_count_flags(labels),
         *_gap_flags(labels),
@@ -119,17 +119,25 @@ def find_flags(
         if label in cut:
             text = f"{level} reaches the edge of the film: part of it may be missing, its measures may be too small."
             found.append(Flag(CUT_OFF, level, text))
-        score = None if scores is None else scores.get(level)
-        if score is not None and score < least_score:
-            text = f"{level} was found with little confidence ({score:.2f}, limit {least_score:.2f})."
-            found.append(Flag(LOW_CONFIDENCE, level, text))
-        elif (sure := (confidences or {}).get(level, 1.0)) < least_confidence:
-            text = f"{level} may be wrong: its confidence is {sure:.2f} (limit {least_confidence:.2f})."
-            found.append(Flag(LOW_CONFIDENCE, level, text))
+        score, sure = (scores or {}).get(level), (confidences or {}).get(level)
+        found += _confidence_flags(level, score, least_score, sure, least_confidence)
         if bright.get(label, 0.0) > bright_limit:
             text = f"{level} holds something bright with sharp edges: an implant or bone cement is suspected."
             found.append(Flag(IMPLANT_OR_CEMENT, level, text))
     return tuple(found)
+
+
+def _confidence_flags(
+    level: str, score: float | None, least_score: float, sure: float | None, least_confidence: float
+) -> list[Flag]:
+    """One flag at most: by the body's score, else by its calibrated confidence; either may be unknown."""
+    if score is not None and score < least_score:
+        text = f"{level} was found with little confidence ({score:.2f}, limit {least_score:.2f})."
+    elif sure is not None and sure < least_confidence:
+        text = f"{level} may be wrong: its confidence is {sure:.2f} (limit {least_confidence:.2f})."
+    else:
+        return []
+    return [Flag(LOW_CONFIDENCE, level, text)]
 
 
 def _given_flags(label_map: Labels, given_xy: Sequence[tuple[float, float]]) -> list[Flag]:

@@ -58,26 +58,16 @@ def save_reading(
     >>> picture.shape, bool((picture.max(axis=2) - picture.min(axis=2) > 100).any())  # coloured outlines on grey
     ((300, 200, 3), True)
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    width, height = film.pixels.shape
     shown = [str(flag["text"]) for flag in flags[:MOST_FLAGS]]
     if len(flags) > MOST_FLAGS:
         shown.append(f"and {len(flags) - MOST_FLAGS} more")
     foot = 0.02 + 0.022 * len(shown)
-    figure_width = max(width / height, 0.5) * height_px / 100
-    figure = Figure(figsize=(figure_width, height_px / 100), dpi=100, facecolor="black")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.0, foot, 1.0, 0.96 - foot))
-    axes.set_axis_off()
-    low, high = film_window(film.pixels)
-    axes.imshow(film.pixels.T, cmap="gray", vmin=low, vmax=high, interpolation="antialiased")
+    figure, axes = _film_figure(film, height_px, foot)
     _draw_outlines(axes, labels_xy)
     for body in () if measures is None else measures.bodies:
         _draw_body(axes, body)
-    axes.set_xlim(-0.5, width - 0.5)
-    axes.set_ylim(height - 0.5, -0.5)
+    width, height = film.pixels.shape
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     unit = "" if measures is None else f"   heights Ha / Hm / Hp in {'mm' if measures.scale.in_mm else 'px'}"
     figure.text(
         0.5, 0.98, printable(f"{title}{unit}"), color="white", ha="center", va="center", fontsize=9, parse_math=False
@@ -86,6 +76,22 @@ def save_reading(
         figure.text(0.01, 0.012 + 0.022 * number, text, color=FLAG_COLOUR, va="center", fontsize=8, parse_math=False)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, facecolor="black")
+
+
+def _film_figure(film: Film, height_px: int, foot: float) -> tuple[Any, Any]:
+    """A black figure of this height with the film between a line above and a share `foot` of it below; its axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = film.pixels.shape
+    figure_width = max(width / height, 0.5) * height_px / 100
+    figure = Figure(figsize=(figure_width, height_px / 100), dpi=100, facecolor="black")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.0, foot, 1.0, 0.96 - foot))
+    axes.set_axis_off()
+    low, high = film_window(film.pixels)
+    axes.imshow(film.pixels.T, cmap="gray", vmin=low, vmax=high, interpolation="antialiased")
+    return figure, axes
 
 
 def _draw_outlines(axes: Axes, labels: NDArray[np.integer]) -> None:
