@@ -103,10 +103,13 @@ def plan(recipe: Recipe) -> list[Step]:
     """The commands of a recipe, in order; writes the datalists that they need.
 
     Raises:
-        FileNotFoundError: the folder of real films has no folds.
+        FileNotFoundError: the folder of real films has no folds, or the bundle has no such overlay.
     """
     if recipe.folds < 2:
         raise FileNotFoundError(f"{recipe.real}: no fold_0.json, fold_1.json; make them with `datalist ... --folds 4`")
+    for name in recipe.overlays:
+        if not (config := recipe.bundle / "configs" / f"{name}.json").is_file():
+            raise FileNotFoundError(f"{config}: no such overlay; give its name without folder and ending: finest_head")
     work = recipe.work
     make = ("-m", "cmnet_monai.cli", "synthesize", str(work / "synthetic"), "-n", str(recipe.synthetic))
     steps = [

@@ -100,9 +100,7 @@ def find_flags(
     >>> [(flag.code, flag.level) for flag in find_flags(labels, scores={"L1": 0.9, "L2": 0.9, "L4": 0.3, "L5": 0.9})]
     [('fewer_than_five_lumbar', None), ('missed_level', 'L3'), ('low_confidence', 'L4')]
     """
-    for name, array in (("film", pixels), ("valid area", valid_area)):
-        if array is not None and array.shape != label_map.shape:
-            raise ValueError(f"{name} and label map have one shape (x, y); got {array.shape} and {label_map.shape}")
+    _check_shapes(label_map, pixels, valid_area)
     labels = chain_labels(label_map)
     bodies = [label for label in labels if label != S1_LABEL]
     found = [
@@ -125,6 +123,12 @@ def find_flags(
             text = f"{level} holds something bright with sharp edges: an implant or bone cement is suspected."
             found.append(Flag(IMPLANT_OR_CEMENT, level, text))
     return tuple(found)
+
+
+def _check_shapes(label_map: Labels, pixels: NDArray | None, valid_area: NDArray[np.bool_] | None) -> None:
+    for name, array in (("film", pixels), ("valid area", valid_area)):
+        if array is not None and array.shape != label_map.shape:
+            raise ValueError(f"{name} and label map have one shape (x, y); got {array.shape} and {label_map.shape}")
 
 
 def _confidence_flags(

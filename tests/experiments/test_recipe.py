@@ -122,6 +122,8 @@ def test_settings_reach_the_training_that_they_are_meant_for_and_inference_where
 def test_coarse_training_and_overlays_come_in_front_and_behind(recipe: Recipe) -> None:
     settings = {"coarse.spatial_size": "[48,80]", "coarse.max_epochs": "20", "pretrain.max_epochs": "9", "seed": "3"}
     start, overlays = recipe.work / "start.pt", ("finest_head",)
+    (recipe.bundle / "configs").mkdir(parents=True)
+    (recipe.bundle / "configs" / "finest_head.json").write_text("{}", encoding="utf-8")
     what = Recipe(recipe.work, recipe.real, recipe.bundle, init_weights=start, settings=settings, overlays=overlays)
     steps = {step.name: step for step in plan(what)}
     assert list(steps)[:4] == ["synthesize", "coarse", "pretrain", "inference pretrained"]
@@ -135,3 +137,8 @@ def test_coarse_training_and_overlays_come_in_front_and_behind(recipe: Recipe) -
         configs = option(steps[name], "config_file")
         assert configs.endswith("finest_head.json']") and "train.json" in configs and option(steps[name], "seed") == "3"
     assert "finest_head" not in option(steps["inference fold_0"], "config_file")
+
+
+def test_overlay_that_the_bundle_lacks_is_refused_before_anything_runs(recipe: Recipe) -> None:
+    with pytest.raises(FileNotFoundError, match=r"finest_heads\.json: no such overlay"):
+        plan(Recipe(recipe.work, recipe.real, recipe.bundle, overlays=("finest_heads",)))
