@@ -28,6 +28,7 @@ from cmnet_monai.transforms.heatmap import CentreHeatmapd
 from cmnet_monai.transforms.prompts import RandCentrePromptd
 from cmnet_monai.transforms.rand_elastic import RandElasticd
 from cmnet_monai.transforms.rand_film import RandCollimationd, RandDiscsd, RandLocalContrastd, WithinFilm
+from cmnet_monai.transforms.rand_part import RandPartOfFilmd
 from cmnet_monai.transforms.rand_similarity import RandSimilarityd
 from cmnet_monai.transforms.resize import ResizeWithPadd
 from cmnet_monai.transforms.same_grid import SameGridd
@@ -77,6 +78,7 @@ def augment_geometry(
     flip_prob: float = 0.5,
     flip_axes: Sequence[int] = (0,),
     elastic_px: float = 0.0,
+    part_prob: float = 0.0,
 ) -> list[Transform]:
     """The paper's scaling, rotation and flipping, of "image" and "label" alike, on the grid; elastic on demand.
 
@@ -89,6 +91,8 @@ def augment_geometry(
         flip_prob: probability of a flip along each of ``flip_axes``.
         flip_axes: 0 flips left and right. 1 would turn a film upside down, which makes L5 an L1: off by default.
         elastic_px: largest standard deviation of an elastic deformation, pixels of the grid; "points" follow. 0: none.
+        part_prob: probability that only a part of the film is kept, see `RandPartOfFilmd`, before all else; "points"
+            follow. 0: never.
 
     >>> import torch
     >>> label = torch.zeros(1, 64, 96)
@@ -107,7 +111,8 @@ def augment_geometry(
         spatial_size=spatial_size,
         mode=["bilinear", "nearest"],
     )
-    steps: list[Transform] = [change, *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes)]
+    cut: list[Transform] = [RandPartOfFilmd(keys, prob=part_prob)] if part_prob > 0 else []
+    steps: list[Transform] = [*cut, change, *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes)]
     if elastic_px > 0:
         steps.append(CarryCentresd("points", refer_key="image", allow_missing_keys=True))
         steps.append(RandElasticd(keys, magnitude_px=elastic_px))
