@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -9,12 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from skimage.transform import resize
+from PIL import Image, ImageDraw
+from skimage.transform import resize, rotate
 from tqdm import tqdm
 
 from cmnet_monai.datasets import write_datalist
 from cmnet_monai.io import atomic_write, read_film, read_label_map, safe_stem, write_dx, write_label_png
+from cmnet_monai.transforms import without_slivers
 
 Pixels = NDArray[np.floating]
 Labels = NDArray[np.uint8]
@@ -57,6 +59,48 @@ def _coned(pixels: Pixels, labels: Labels) -> tuple[Pixels, Labels]:
     return pixels[kept], labels[kept]
 
 
+def _part(top: float, bottom: float) -> Callable[[Pixels, Labels], tuple[Pixels, Labels]]:
+    def change(pixels: Pixels, labels: Labels) -> tuple[Pixels, Labels]:
+        kept = slice(round(top * pixels.shape[1]), round(bottom * pixels.shape[1]))
+        return pixels[:, kept], without_slivers(labels[:, kept], labels)
+
+    return change
+
+
+def _tilted(degrees: float) -> Callable[[Pixels, Labels], tuple[Pixels, Labels]]:
+    def change(pixels: Pixels, labels: Labels) -> tuple[Pixels, Labels]:
+        nearest = rotate(labels, degrees, resize=True, order=0, preserve_range=True)
+        return rotate(pixels, degrees, resize=True, order=1), nearest.astype(np.uint8)
+
+    return change
+
+
+def _compressed(pixels: Pixels, labels: Labels) -> tuple[Pixels, Labels]:
+    """As a JPEG of quality 20 shows it."""
+    stored = io.BytesIO()
+    Image.fromarray(np.rint(255 * pixels.T).astype(np.uint8)).save(stored, format="JPEG", quality=20)
+    return np.asarray(Image.open(stored)).T / 255.0, labels
+
+
+def _noisy(pixels: Pixels, labels: Labels) -> tuple[Pixels, Labels]:
+    """With noise of 5 % of the film's range."""
+    noise = np.random.default_rng(0).normal(0, 0.05, pixels.shape)
+    return np.clip(pixels + noise, 0, 1), labels
+
+
+def _written_on(pixels: Pixels, labels: Labels) -> tuple[Pixels, Labels]:
+    """With four white lines in the upper corner that is farther from the spine, as high as 1/40 of the film."""
+    size = max(pixels.shape[1] // 40, 8)
+    page = Image.new("L", pixels.shape)
+    text = "\n".join(["HOSPITAL", "2021-05-03 10:42", "L SPINE LAT", "80 kV 63 mAs"])
+    draw = ImageDraw.Draw(page)
+    columns = np.flatnonzero((labels > 0).any(axis=1))
+    right = len(columns) > 0 and columns.mean() < pixels.shape[0] / 2
+    edge = pixels.shape[0] - size if right else size
+    draw.multiline_text((edge, size), text, fill=255, font_size=size, anchor="ra" if right else "la")
+    return np.maximum(pixels, np.asarray(page).T / 255.0), labels
+
+
 VARIANTS: Mapping[str, Callable[[Pixels, Labels], tuple[Pixels, Labels]]] = MappingProxyType(
     {
         "8 bit PNG": lambda pixels, labels: (pixels, labels),
@@ -71,6 +115,13 @@ VARIANTS: Mapping[str, Callable[[Pixels, Labels], tuple[Pixels, Labels]]] = Mapp
         "coned to the spine": _coned,
         "darker (gamma 2)": lambda pixels, labels: (pixels**2.0, labels),
         "brighter (gamma 0.5)": lambda pixels, labels: (pixels**0.5, labels),
+        "lower two thirds": _part(1 / 3, 1),
+        "upper two thirds": _part(0, 2 / 3),
+        "tilted 15 degrees": _tilted(15),
+        "tilted 15 degrees the other way": _tilted(-15),
+        "writing in a corner": _written_on,
+        "JPEG of quality 20": _compressed,
+        "noise of 5 %": _noisy,
     }
 )
 """What is done to a film (x, y), scaled to 0..1, and its label map; the first leaves it as it is."""

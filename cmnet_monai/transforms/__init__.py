@@ -64,7 +64,7 @@ from cmnet_monai.transforms.rand_film import (
     RandLocalContrastDict,
     WithinFilm,
 )
-from cmnet_monai.transforms.rand_part import RandPartOfFilmD, RandPartOfFilmd, RandPartOfFilmDict
+from cmnet_monai.transforms.rand_part import RandPartOfFilmD, RandPartOfFilmd, RandPartOfFilmDict, without_slivers
 from cmnet_monai.transforms.rand_similarity import RandSimilarityD, RandSimilarityd, RandSimilarityDict
 from cmnet_monai.transforms.resize import ResizeWithPad, ResizeWithPadD, ResizeWithPadd, ResizeWithPadDict
 from cmnet_monai.transforms.same_grid import SameGridD, SameGridd, SameGridDict

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from monai.config import KeysCollection
 from monai.data import MetaTensor, get_track_meta
 from monai.transforms import MapTransform, RandomizableTransform, SpatialCrop
-from monai.utils import TransformBackends, convert_to_numpy, convert_to_tensor, ensure_tuple_rep
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy, convert_to_tensor, ensure_tuple_rep
 
-from cmnet_monai.transforms.centres import CarryCentresd
+from cmnet_monai.transforms.centres import CarryCentresd, whole_labels
 from cmnet_monai.transforms.resize import ResizeWithPad
+
+Code = TypeVar("Code", bound=np.integer)
 
 
 class RandPartOfFilmd(MapTransform, RandomizableTransform):
@@ -34,6 +36,7 @@ class RandPartOfFilmd(MapTransform, RandomizableTransform):
     Raises:
         ValueError: ``least`` is out of range.
 
+    >>> import torch
     >>> film, label = torch.zeros(1, 60, 100), torch.zeros(1, 60, 100)
     >>> film[:, 10:50] = 0.5  # padding on both sides
     >>> label[:, 20:40, 10:30], label[:, 20:40, 70:90] = 20, 24  # L1, L5
@@ -81,7 +84,9 @@ class RandPartOfFilmd(MapTransform, RandomizableTransform):
         crop = SpatialCrop(roi_start=start, roi_end=end)
         parts = {key: crop(convert_to_tensor(d[key], track_meta=get_track_meta())) for key, _ in present}
         if self.label_key in parts:
-            parts[self.label_key] = _without_slivers(parts[self.label_key], d[self.label_key])
+            whole = whole_labels(d[self.label_key])
+            kept = without_slivers(whole_labels(parts[self.label_key]), whole)
+            parts[self.label_key] = convert_to_dst_type(kept[None], parts[self.label_key])[0]
         resized = {key: ResizeWithPad(tuple(d[key].shape[1:]), mode)(parts[key]) for key, mode in present}
         if self.points_key in d and isinstance(d[self.points_key], MetaTensor):
             for grid in (parts, resized):  # what was cut off is dropped on the first
@@ -102,14 +107,21 @@ class RandPartOfFilmd(MapTransform, RandomizableTransform):
         return (int(columns[0]), top), (int(columns[-1]) + 1, bottom)
 
 
-def _without_slivers(part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
-    """A cut label map without the bodies of which less than half is left."""
-    before = torch.bincount(torch.as_tensor(whole).long().flatten())
-    left = torch.bincount(torch.as_tensor(part).long().flatten(), minlength=len(before))
-    gone = torch.nonzero((left > 0) & (2 * left < before)).flatten()
-    out: torch.Tensor = part.clone()
-    out[torch.isin(torch.as_tensor(part).long(), gone[gone > 0])] = 0
-    return out
+def without_slivers(part: npt.NDArray[Code], whole: npt.NDArray[np.integer], least: float = 0.5) -> npt.NDArray[Code]:
+    """A cut label map without the bodies of which too little is left.
+
+    Args:
+        part: label map after the cut, any shape.
+        whole: label map before it.
+        least: share of a body's pixels that keeps its label.
+
+    >>> without_slivers(np.array([20, 21, 21]), np.array([20, 20, 20, 21, 21])).tolist()  # a third of L1 is left
+    [0, 21, 21]
+    """
+    before = np.bincount(whole.ravel())
+    left = np.bincount(part.ravel(), minlength=len(before))
+    gone = np.flatnonzero(left < least * before)
+    return np.where(np.isin(part, gone[gone > 0]), 0, part).astype(part.dtype)
 
 
 RandPartOfFilmD = RandPartOfFilmDict = RandPartOfFilmd

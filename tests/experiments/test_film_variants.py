@@ -37,8 +37,9 @@ def variants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[np.nda
 
 def test_every_variant_is_a_film_with_labels_of_its_size(variants: dict) -> None:
     assert set(variants) == set(VARIANTS)
-    for film, labels in variants.values():
-        assert film.shape == labels.shape and set(np.unique(labels)) == {0, 20, 21}
+    left = {"lower two thirds": {0, 21}}  # L1 ends above the cut; of L2 of the upper two thirds 24 rows are left
+    for name, (film, labels) in variants.items():
+        assert film.shape == labels.shape and set(np.unique(labels)) == left.get(name, {0, 20, 21})
 
 
 @pytest.mark.parametrize("name", ["16 bit PNG", "12 bit DICOM, MONOCHROME1"])
@@ -83,3 +84,36 @@ def test_gamma_darkens_and_brightens(variants: dict) -> None:
     film = variants["8 bit PNG"][0]
     assert variants["darker (gamma 2)"][0].mean() < film.mean() < variants["brighter (gamma 0.5)"][0].mean()
     np.testing.assert_allclose(variants["darker (gamma 2)"][0], film**2, atol=2.5 / 255)
+
+
+def test_parts_are_cut_straight_across(variants: dict) -> None:
+    film, labels = variants["8 bit PNG"]
+    np.testing.assert_array_equal(variants["lower two thirds"][0], film[:, 47:])  # 140 / 3 is 46.7
+    np.testing.assert_array_equal(variants["upper two thirds"][0], film[:, :93])
+    np.testing.assert_array_equal(variants["upper two thirds"][1], labels[:, :93])
+
+
+@pytest.mark.parametrize(("name", "degrees"), [("tilted 15 degrees", 15), ("tilted 15 degrees the other way", -15)])
+def test_tilted_film_keeps_its_bodies_and_their_distance(variants: dict, name: str, degrees: float) -> None:
+    labels = variants[name][1]
+    # The corners of 90 x 140 need 90 cos + 140 sin, and 90 sin + 140 cos.
+    np.testing.assert_allclose(labels.shape, (123.2, 158.5), atol=1)
+    upper, lower = (np.argwhere(labels == value).mean(axis=0) for value in (20, 21))
+    np.testing.assert_allclose(np.hypot(*(lower - upper)), np.hypot(4, 42), atol=0.5)
+    turned = np.rad2deg(np.arctan2(*(lower - upper)) - np.arctan2(4, 42))
+    assert turned == pytest.approx(-degrees, abs=0.7)
+    assert (labels == 20).sum() == pytest.approx(320, rel=0.05)
+
+
+def test_writing_is_in_the_corner_away_from_the_spine(variants: dict) -> None:
+    change = variants["writing in a corner"][0] - variants["8 bit PNG"][0]
+    columns, rows = np.nonzero(change > 0.1)
+    assert columns.max() < 75 and rows.max() < 60 and 100 < len(rows) < 2000  # the spine is right of the middle
+    assert change.min() >= 0 and variants["writing in a corner"][0].max() == 1
+
+
+def test_compression_and_noise_change_what_they_say(variants: dict) -> None:
+    film = variants["8 bit PNG"][0]
+    assert (variants["noise of 5 %"][0] - film)[30:60, 30:110].std() == pytest.approx(0.05, rel=0.05)
+    error = np.abs(variants["JPEG of quality 20"][0] - film)
+    assert 0 < error.max() < 0.1
