@@ -13,6 +13,8 @@ from cmnet_monai.cli_common import fail as _fail
 from cmnet_monai.cli_common import name_and_value as _name_and_value
 from cmnet_monai.cli_common import quiet as _quiet
 
+_Files = Optional[list[Path]]  # noqa: UP045
+
 app = typer.Typer(
     name="cmnet-monai",
     help="Vertebrae on lateral lumbar radiographs: masks and centres of L1-L5, with CM-Net.",
@@ -117,8 +119,9 @@ def synthesize(
 @app.command("synthesize-ct")
 def synthesize_ct(
     output: Annotated[Path, typer.Argument(help="Folder for films/, labels/, truth/ and datalist.json.")],
-    ct: Annotated[list[Path], typer.Option(help="A CT (NIfTI); repeat it for more of them.")],
-    labels: Annotated[list[Path], typer.Option(help="Its vertebra labels (NIfTI), in the order of the CTs.")],
+    ct: Annotated[_Files, typer.Option(help="A CT (NIfTI); repeat it for more of them.")] = None,
+    labels: Annotated[_Files, typer.Option(help="Its vertebra labels (NIfTI), in the order of the CTs.")] = None,
+    shapes: Annotated[_Files, typer.Option(help="Vertebra labels without a CT: bone is simulated; repeatable.")] = None,
     codes: Annotated[str, typer.Option(help="verse or totalsegmentator: what the label values mean.")] = "verse",
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of films.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same films.")] = 0,
@@ -141,7 +144,17 @@ def synthesize_ct(
 
     try:
         datalist = make(
-            output, ct, labels, count, seed, codes=codes, height_px=height, look=look, outline=outline, workers=workers
+            output,
+            ct or [],
+            labels or [],
+            count,
+            seed,
+            shapes=shapes or [],
+            codes=codes,
+            height_px=height,
+            look=look,
+            outline=outline,
+            workers=workers,
         )
     except (OSError, ValueError, ImportError) as error:
         _fail(error)
@@ -237,7 +250,7 @@ def recipe(
     synthetic: Annotated[int, typer.Option(min=300, help="Number of synthetic films.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic films.")] = 300,
     extra: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        _Files,
         typer.Option(help="A further data set to pretrain on, such as films made from CT; may be repeated."),
     ] = None,
     init_weights: Annotated[

@@ -24,10 +24,10 @@ class CTFilmPlan:
 
     Args:
         name: stem of its files.
-        patient: stem of the CT's file.
+        patient: stem of the CT's file, or of the labels' where there is no CT.
         film_seed: seed of deformation, pose, exposure and noise.
         monochrome1: store it as MONOCHROME1.
-        ct: file of the CT.
+        ct: file of the CT; None to simulate it from the labels.
         labels: file of its vertebra labels.
         codes: what the values of the labels mean, see `film_from_ct`.
         height_px: height of the film.
@@ -39,7 +39,7 @@ class CTFilmPlan:
     patient: str
     film_seed: int
     monochrome1: bool
-    ct: Path
+    ct: Path | None
     labels: Path
     codes: str
     height_px: int
@@ -59,22 +59,29 @@ def make_ct_film(plan: CTFilmPlan, folder: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=_CACHED_CTS)
-def _read(ct_file: Path, label_file: Path, codes: str) -> LabelledCT:
-    """Read and prepare a CT; the last ones are kept."""
+def _read(ct_file: Path | None, label_file: Path, codes: str) -> LabelledCT:
+    """Read, or simulate, and prepare a CT; the last ones are kept."""
     import nibabel as nib
     import torch
 
+    from cmnet_monai.synthetic.ct_bodies import to_verse
+    from cmnet_monai.synthetic.ct_from_labels import simulate_ct
     from cmnet_monai.synthetic.from_ct import prepare_ct
 
     torch.set_num_threads(1)  # a process for each core already
-    ct, labels = nib.nifti1.load(ct_file), nib.nifti1.load(label_file)
+    labels = nib.nifti1.load(label_file)
+    ct = nib.nifti1.load(ct_file) if ct_file else labels
     if ct.shape != labels.shape or not np.allclose(ct.affine, labels.affine, atol=0.05):
         raise ValueError(
             f"{label_file}: does not lie on the grid of {ct_file} ({labels.shape}, {ct.shape}); resample it first"
         )
     codes_of_voxels = np.rint(np.asanyarray(labels.dataobj)).astype(np.int32)
     try:
-        return prepare_ct(np.asarray(ct.dataobj, dtype=np.float32), codes_of_voxels, ct.affine, codes)
+        if ct_file:
+            hu = np.asarray(ct.dataobj, dtype=np.float32)
+        else:
+            hu = simulate_ct(to_verse(codes_of_voxels, codes), labels.affine)
+        return prepare_ct(hu, codes_of_voxels, ct.affine, codes)
     except ValueError as error:
         raise ValueError(f"{label_file}: {error}") from error
 
@@ -86,6 +93,7 @@ def synthesize_ct(
     count: int = 100,
     seed: int = 0,
     *,
+    shapes: Sequence[str | Path] = (),
     codes: str = "verse",
     height_px: int = 640,
     look: str | None = None,
@@ -104,6 +112,8 @@ def synthesize_ct(
         labels: NIfTI files of whole vertebrae on the same grids, in the same order.
         count: number of films.
         seed: the same seed gives the same films.
+        shapes: NIfTI files of whole vertebrae without a CT, whose bone is simulated (see `simulate_ct`); they follow
+            the CTs.
         codes: "verse" or "totalsegmentator".
         height_px: height of the films.
         look: "a" or "b", whose processing; None mixes both.
@@ -117,15 +127,18 @@ def synthesize_ct(
         FileNotFoundError: a file is missing.
         ImportError: nanodrr is not installed.
     """
-    if not cts or len(cts) != len(labels):
+    if not (cts or shapes):
+        raise ValueError("no CT and no labels: give --ct with --labels, or --shapes")
+    if len(cts) != len(labels):
         raise ValueError(f"each CT needs its label file, in the same order; got {len(cts)} and {len(labels)} files")
     if count < 1 or seed < 0:
         raise ValueError(f"count starts at 1, seed at 0; got {count}, {seed}")
-    files = [(Path(ct).resolve(), Path(label).resolve()) for ct, label in zip(cts, labels)]
+    files: list[tuple[Path | None, Path]] = [(Path(ct).resolve(), Path(seg).resolve()) for ct, seg in zip(cts, labels)]
+    files += [(None, Path(shape).resolve()) for shape in shapes]
     for file in (file for pair in files for file in pair):
-        if not file.is_file():
+        if file and not file.is_file():
             raise FileNotFoundError(f"{file}: no such file")
-    stems = [ct.name.removesuffix(".gz").removesuffix(".nii") for ct, _ in files]
+    stems = [(ct or label).name.removesuffix(".gz").removesuffix(".nii") for ct, label in files]
     if len(set(stems)) < len(stems):
         raise ValueError(f"CTs need different file names, which name the patients; got {', '.join(stems)}")
     plans = []

@@ -138,7 +138,7 @@ def write_variants(items: Sequence[Mapping[str, Any]], folder: str | Path) -> di
     """
     datalists = {}
     for name, change in tqdm(VARIANTS.items(), desc="variants", unit="variant"):
-        target = Path(folder) / safe_stem(name)
+        target = Path(folder).resolve() / safe_stem(name)
         made = []
         for item in items:
             pixels = read_film(item["image"]).pixels.astype(np.float64)

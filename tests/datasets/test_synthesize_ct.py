@@ -52,10 +52,25 @@ def test_command_writes_films_of_one_patient_and_goes_on_where_it_stopped(
     assert {body["deformity"] for body in truth["bodies"]} == {"unknown"}
 
 
+def test_labels_without_a_ct_make_films_too(files: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("nanodrr")
+    call = ["synthesize-ct", str(tmp_path), "--ct", str(files[0]), "--labels", str(files[1])]
+    call += ["--shapes", str(files[1]), "-n", "2", "--height", "128", "--workers", "1"]
+    assert CliRunner().invoke(app, call).exit_code == 0
+    items = read_datalist(tmp_path, "training")
+    assert [item["patient"] for item in items] == ["a_ct", "a_seg"]
+    for item in items:
+        assert {21, 22, 23} == set(np.unique(read_label_map(item["label"]))) - {0}
+    without = CliRunner().invoke(app, ["synthesize-ct", str(tmp_path / "b")])
+    assert without.exit_code == 1 and "--shapes" in without.output
+
+
 def test_mistakes_are_named(files: tuple[Path, Path], tmp_path: Path) -> None:
     ct, labels = files
     with pytest.raises(ValueError, match="got 1 and 0 files"):
         synthesize_ct(tmp_path, [ct], [])
+    with pytest.raises(ValueError, match="no CT and no labels"):
+        synthesize_ct(tmp_path, [], [])
     with pytest.raises(ValueError, match="different file names"):
         synthesize_ct(tmp_path, [ct, ct], [labels, labels])
     with pytest.raises(FileNotFoundError, match="no such file"):

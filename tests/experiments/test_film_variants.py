@@ -23,15 +23,18 @@ def variants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[np.nda
     labels[50:66, 20:40], labels[54:70, 60:84] = 20, 21
     Image.fromarray(film.T).save(folder / "a film.png")
     write_label_png(folder / "label.png", labels)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.chdir(folder)  # a relative folder is one of the caller's, not of the datalist's
     item = {"image": str(folder / "a film.png"), "label": str(folder / "label.png"), "patient": "p", "centres": []}
     read = {}
-    for name, datalist in write_variants([item], folder / "out").items():
+    for name, datalist in write_variants([item], "out").items():
         (made,) = read_datalist(datalist, "test")
         assert made["patient"] == "p" and "centres" not in made and Path(made["image"]).stem == "a film"
         pixels = read_film(made["image"])
         top = {"16 bit PNG": 65535, "12 bit DICOM, MONOCHROME1": 4095}.get(name, 255)
         assert pixels.inverted == (top == 4095)
         read[name] = pixels.pixels / top, read_label_map(made["label"])
+    monkeypatch.undo()
     return read
 
 
