@@ -64,6 +64,9 @@ class CheckFilmd(MapTransform):
     Args:
         keys: films, (C, x, y).
         allow_missing_keys: do not raise where a key is missing.
+
+    >>> CheckFilmd()({"image": np.arange(2400.0).reshape(1, 40, 60)})["image"].shape
+    (1, 40, 60)
     """
 
     backend = CheckFilm.backend

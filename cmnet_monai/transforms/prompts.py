@@ -175,6 +175,11 @@ class RandCentrePromptd(_PromptMap, RandomizableTransform):
         false_prob: probability of one false centre.
         sigma_px: standard deviation of the rendered Gaussian, in pixels of the grid.
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> prompt = RandCentrePromptd(prob=1.0, jitter_px=0.0, drop_prob=0.0, false_prob=0.0, sigma_px=2.0)
+    >>> item = {"image": torch.zeros(1, 40, 60), "points": torch.tensor([[10.0, 20.0], [12.0, 44.0]])}
+    >>> prompt(item)["prompt"].nonzero()[:, 1].unique().numel(), float(prompt(item)["prompt"][0, 12, 44])
+    (19, 1.0)
     """
 
     backend = RandCentrePrompt.backend

@@ -272,6 +272,11 @@ class RandDiscsd(_RandFilmd):
         radius_px: smallest and largest radius, in pixels of the grid.
         contrast: largest deviation from the local mean, in the unit of the image.
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> paste = RandDiscsd("image", prob=1.0, number=(3, 3), radius_px=(2.0, 2.5)).set_random_state(seed=0)
+    >>> pasted = paste({"image": torch.full((1, 80, 120), 0.5), "label": 24})
+    >>> 9 < int((pasted["image"] != 0.5).sum()) < 3 * 7 * 7, pasted["label"]
+    (True, 24)
     """
 
     backend = RandDiscs.backend
@@ -297,6 +302,11 @@ class RandLocalContrastd(_RandFilmd):
         strength: standard deviation of the exponent's logarithm at its grid points.
         grid: number of grid points along (x, y).
         allow_missing_keys: ignore keys that are not in the data.
+
+    >>> change = RandLocalContrastd("image", prob=1.0, strength=0.5).set_random_state(seed=0)
+    >>> changed = change({"image": torch.full((1, 80, 120), 0.5)})["image"]
+    >>> bool(changed.min() < 0.45 and changed.max() > 0.55), bool((changed.diff(dim=2).abs() < 0.05).all())  # smooth
+    (True, True)
     """
 
     backend = RandLocalContrast.backend
