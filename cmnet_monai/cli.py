@@ -277,6 +277,7 @@ def recipe(
         typer.Option(help="A config of the bundle that all trainings read last: finest_head; may be repeated."),
     ] = None,
     bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
+    jobs: Annotated[int, typer.Option(min=1, help="Folds that run at the same time, sharing the cores.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands, run nothing.")] = False,
 ) -> None:
     """Make weights as the shipped ones were made, and measure them on real films that they never saw.
@@ -298,7 +299,7 @@ def recipe(
         folders = (work.resolve(), real.resolve(), bundle_root(bundle).resolve())
         more = tuple(path.resolve() for path in extra or ())
         what = Recipe(*folders, synthetic, seed, more, init_weights, outlines, settings, tuple(overlay or ()))
-        report = run_recipe(what, typer.echo, dry_run)
+        report = run_recipe(what, typer.echo, dry_run, jobs)
     except (OSError, ValueError, RuntimeError) as error:
         _fail(error)
     if report is not None:

@@ -6,15 +6,19 @@ taught about rare spines (Wortsman et al., 2022, arXiv 2109.01903); the share, o
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
+import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,7 @@ MODEL = "model.pt"
 FINE_TUNED = "_finetuned"
 """Ending of the results of a fold's fine-tuned weights before they are averaged with the pretrained ones."""
 
+BEFORE, AFTER = "before the folds", "after the folds"
 SECTIONS = ("training", "validation", "test")
 SYNTHETIC_PART = (240, 16)
 """Films for training and for validation, of the synthetic ones, that fine-tuning takes along."""
@@ -89,10 +94,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the recipe; it is skipped where it, and all before it, have run to their end before."""
+    """One command of the recipe; it is skipped where it, and all before it, have run to their end before.
+
+    Args:
+        name: what it does.
+        command: the program and its arguments.
+        chain: the fold that it belongs to, which no step of another fold waits for; or before, or after all of them.
+    """
 
     name: str
     command: tuple[str, ...]
+    chain: str = BEFORE
 
     def identity(self, before: str) -> str:
         """Hash of the command and of the identity of the step before it."""
@@ -129,13 +141,15 @@ def plan(recipe: Recipe) -> list[Step]:
         overrides = {**second, **recipe.settings_of("finetune")}
         before, after = work / "pretrain" / "best.pt", work / f"finetune_{name}" / "best.pt"
         midway = work / f"{name}.pt"
-        steps += [
+        fold = [
             Step(f"finetune {name}", _training(recipe, ("train", "pretrain", "finetune"), overrides)),
             _inference(recipe, f"{name}{FINE_TUNED}", after, name),
             _average(f"midway {name}", [before, after], midway),
             _inference(recipe, name, midway, name),
         ]
-    return [*steps, _average("average", [work / f"{name}.pt" for name in names], work / MODEL)]
+        steps += [replace(step, chain=name) for step in fold]
+    average = _average("average", [work / f"{name}.pt" for name in names], work / MODEL)
+    return [*steps, replace(average, chain=AFTER)]
 
 
 def _pretraining(recipe: Recipe) -> list[Step]:
@@ -180,39 +194,75 @@ def _inference(recipe: Recipe, name: str, weights: Path, films: str) -> Step:
     return Step(f"inference {name}", _bundle(recipe, ("inference",), overrides))
 
 
-def run_recipe(recipe: Recipe, say: Callable[[str], None] = print, dry_run: bool = False) -> Path | None:
+def run_recipe(recipe: Recipe, say: Callable[[str], None] = print, dry_run: bool = False, jobs: int = 1) -> Path | None:
     """Run what has not run yet, then score; returns the report, None from a dry run.
 
     Args:
         recipe: what to run.
         say: called with a line before each step.
         dry_run: print the commands alone.
+        jobs: folds that run at the same time, sharing the processor's cores.
     Raises:
         RuntimeError: a command failed; the same call goes on from there once the reason is gone.
     """
     steps, identity = plan(recipe), ""
+    chains: dict[str, list[Callable[[], None]]] = {}
     for number, step in enumerate(steps, start=1):
-        marker = recipe.work / "done" / f"{step.name.replace(' ', '_')}.json"
         identity = step.identity(identity)
-        done = marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["identity"] == identity
-        say(f"[{number}/{len(steps)}] {step.name}{' (done before)' if done else ''}\n    {shlex.join(step.command)}")
-        if done or dry_run:
-            continue
-        if step.name == "pretrain":
-            _write_datalists(recipe)
-        seconds = _call(step, recipe.work / "logs" / f"{marker.stem}.log")
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        record = {"identity": identity, "seconds": round(seconds, 1), "command": list(step.command)}
-        with atomic_write(marker) as temporary:
-            Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        label = f"[{number}/{len(steps)}] {step.name}"
+        run = functools.partial(_run_step, recipe, step, identity, label, say, dry_run, jobs)
+        chains.setdefault(step.chain, []).append(run)
+    failed = threading.Event()
+    last = chains.pop(AFTER)
+    _run_chain(chains.pop(BEFORE), failed)
+    with ThreadPoolExecutor(1 if dry_run else jobs) as pool:
+        folds = [pool.submit(_run_chain, chain, failed) for chain in chains.values()]
+    for fold in folds:
+        fold.result()
+    _run_chain(last, failed)
     return None if dry_run else score_recipe(recipe)
 
 
-def _call(step: Step, log: Path) -> float:
+def _run_chain(chain: Sequence[Callable[[], None]], failed: threading.Event) -> None:
+    """Run steps in turn, up to the first after a failure in this chain or in another."""
+    for run in chain:
+        if failed.is_set():
+            return
+        try:
+            run()
+        except BaseException:
+            failed.set()
+            raise
+
+
+def _run_step(
+    recipe: Recipe, step: Step, identity: str, label: str, say: Callable[[str], None], dry_run: bool, jobs: int
+) -> None:
+    """Run a step unless it ran to its end before, and mark it as done."""
+    marker = recipe.work / "done" / f"{step.name.replace(' ', '_')}.json"
+    done = marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["identity"] == identity
+    say(f"{label}{' (done before)' if done else ''}\n    {shlex.join(step.command)}")
+    if done or dry_run:
+        return
+    if step.name == "pretrain":
+        _write_datalists(recipe)
+    together = jobs if step.chain not in (BEFORE, AFTER) else 1
+    seconds = _call(step, recipe.work / "logs" / f"{marker.stem}.log", together)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    record = {"identity": identity, "seconds": round(seconds, 1), "command": list(step.command)}
+    with atomic_write(marker) as temporary:
+        Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _call(step: Step, log: Path, together: int = 1) -> float:
+    """Seconds that a command took; one of several at the same time gets its share of the cores."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    share = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // together, 1))} if together > 1 else {}
     start = time.monotonic()
     with log.open("a", encoding="utf-8") as stream:
-        code = subprocess.run(step.command, stdout=stream, stderr=subprocess.STDOUT, check=False).returncode
+        code = subprocess.run(
+            step.command, stdout=stream, stderr=subprocess.STDOUT, check=False, env={**share, **os.environ}
+        ).returncode
     if code != 0:
         raise RuntimeError(
             f"{step.name} ended with code {code}; its output is in {log}; the same call goes on from here"

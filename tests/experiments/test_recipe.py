@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from cmnet_monai.experiments import recipe as module
-from cmnet_monai.experiments.recipe import Recipe, Step, plan, run_recipe
+from cmnet_monai.experiments.recipe import AFTER, Recipe, Step, plan, run_recipe
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_each_fold_is_fine_tuned_from_pretraining_and_asked_about_its_own_test_f
 
 
 def test_no_test_film_of_a_fold_is_in_its_training(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_call", lambda step, log: 1.0)
+    monkeypatch.setattr(module, "_call", lambda step, log, together: 1.0)
     monkeypatch.setattr(module, "score_recipe", lambda recipe: None)
     run_recipe(recipe, say=lambda line: None)
     tested = []
@@ -75,7 +76,7 @@ def test_what_ran_before_is_skipped_up_to_the_first_command_that_changed(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[str] = []
-    monkeypatch.setattr(module, "_call", lambda step, log: ran.append(step.name) or 1.0)
+    monkeypatch.setattr(module, "_call", lambda step, log, together: ran.append(step.name) or 1.0)
     monkeypatch.setattr(module, "score_recipe", lambda recipe: None)
     run_recipe(recipe, say=lambda line: None)
     assert len(ran) == 12
@@ -96,11 +97,60 @@ def test_dry_run_writes_nothing(recipe: Recipe) -> None:
 
 def test_failed_command_says_where_its_output_is(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = Step("synthesize", (sys.executable, "-c", "print('out of disk'); raise SystemExit(3)"))
-    monkeypatch.setattr(module, "plan", lambda recipe: [failing])
+    monkeypatch.setattr(module, "plan", lambda recipe: [failing, Step("average", ("false",), AFTER)])
     with pytest.raises(RuntimeError, match=r"synthesize ended with code 3; .*synthesize\.log"):
         run_recipe(recipe, say=lambda line: None)
     assert "out of disk" in (recipe.work / "logs" / "synthesize.log").read_text(encoding="utf-8")
     assert not (recipe.work / "done" / "synthesize.json").exists()
+
+
+def test_folds_run_side_by_side_and_share_the_cores(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=20)  # broken unless two folds are in the same step at once
+    ran: list[tuple[str, int]] = []
+
+    def call(step: Step, log: Path, together: int) -> float:
+        if step.name.startswith("finetune"):
+            both.wait()
+        ran.append((step.name, together))
+        return 1.0
+
+    monkeypatch.setattr(module, "_call", call)
+    monkeypatch.setattr(module, "score_recipe", lambda recipe: None)
+    run_recipe(recipe, say=lambda line: None, jobs=2)
+    names = [name for name, _ in ran]
+    assert names[:3] == ["synthesize", "pretrain", "inference pretrained"] and names[-1] == "average"
+    for fold in ("fold_0", "fold_1"):
+        its = [name for name in names if fold in name]
+        assert its == [f"finetune {fold}", f"inference {fold}_finetuned", f"midway {fold}", f"inference {fold}"]
+    assert {together for name, together in ran if "fold" in name} == {2}
+    assert {together for name, together in ran if "fold" not in name} == {1}
+
+
+def test_a_fold_that_fails_stops_those_that_wait_and_keeps_what_is_done(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def call(step: Step, log: Path, together: int) -> float:
+        ran.append(step.name)
+        if step.name == "finetune fold_0":
+            raise RuntimeError("finetune fold_0 ended with code 1")
+        return 1.0
+
+    monkeypatch.setattr(module, "_call", call)
+    with pytest.raises(RuntimeError, match="fold_0 ended"):
+        run_recipe(recipe, say=lambda line: None)
+    assert ran[-1] == "finetune fold_0" and (recipe.work / "done" / "pretrain.json").is_file()
+    assert not (recipe.work / "done" / "finetune_fold_0.json").exists()
+
+
+def test_a_command_gets_its_share_of_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
+    step = Step("say", (sys.executable, "-c", "import os; print(os.environ.get('OMP_NUM_THREADS'))"))
+    module._call(step, tmp_path / "a.log")
+    module._call(step, tmp_path / "b.log", 4)
+    assert [(tmp_path / f"{name}.log").read_text(encoding="utf-8").strip() for name in "ab"] == ["None", "3"]
 
 
 def test_real_films_without_folds_are_refused(recipe: Recipe, tmp_path: Path) -> None:
