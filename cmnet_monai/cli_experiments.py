@@ -1,4 +1,4 @@
-"""The commands `cmnet-monai experiments list|run|report`."""
+"""The commands `cmnet-monai experiments list|run|report|collect`."""
 
 from __future__ import annotations
 
@@ -133,6 +133,29 @@ def report(
         fail(error)
     for page in pages:
         typer.echo(page)
+
+
+@app.command("collect")
+def collect(
+    sources: Annotated[list[Path], typer.Argument(help="Work folders of other runs, each with a folder `results`.")],
+    work: Work = WORK,
+) -> None:
+    """Take finished rows of other work folders, such as other machines', into the results of this one.
+
+    Rows that are finished here stay. Rows of other settings or of other test films are refused.
+
+    Example: cmnet-monai experiments collect /mnt/second/runs/experiments --work runs/experiments
+    """
+    quiet()
+    from cmnet_monai.experiments.paper.collecting import collect_results
+
+    try:
+        taken = collect_results(sources, work)
+    except (OSError, ValueError) as error:
+        fail(error)
+    for name, count in taken.items():
+        typer.echo(f"{name}: {count} rows taken")
+    typer.echo(f"results: {work / 'results'}; now: cmnet-monai experiments report --work {work}")
 
 
 def _folder(work: Path, quick: bool) -> Path:

@@ -62,7 +62,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture: its file name, its PNG bytes and what it shows."""
+    """A picture: its file name, its PNG bytes and what it shows.
+
+    Without bytes it is the picture of that name that an earlier page has beside it, and nothing where there is none.
+    """
 
     name: str
     png: bytes
@@ -104,8 +107,8 @@ def _wrapped(text: str, first: str = "", others: str = "") -> str:
 
 
 def html_page(title: str, blocks: Sequence[Block]) -> str:
-    """Blocks as one HTML page that needs no other file."""
-    body = "\n".join(_html(block) for block in blocks)
+    """Blocks as one HTML page that needs no other file; pictures without bytes are left out."""
+    body = "\n".join(_html(block) for block in blocks if not isinstance(block, Figure) or block.png)
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
@@ -141,9 +144,15 @@ def write_html(path: Path, title: str, blocks: Sequence[Block]) -> None:
 
 def write_markdown(path: Path, blocks: Sequence[Block]) -> None:
     """Write blocks as a Markdown page, and its pictures in ``figures`` beside it."""
+    kept: list[Block] = []
     for block in blocks:
         if isinstance(block, Figure):
-            with atomic_write(path.parent / "figures" / block.name) as temporary:
-                Path(temporary).write_bytes(block.png)
+            file = path.parent / "figures" / block.name
+            if block.png:
+                with atomic_write(file) as temporary:
+                    Path(temporary).write_bytes(block.png)
+            elif not file.is_file():
+                continue
+        kept.append(block)
     with atomic_write(path) as temporary:
-        Path(temporary).write_text(markdown(blocks), encoding="utf-8")
+        Path(temporary).write_text(markdown(kept), encoding="utf-8")

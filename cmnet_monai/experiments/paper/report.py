@@ -81,6 +81,7 @@ def _introduction() -> list[Block]:
         "cmnet-monai experiments run --work runs/experiments --seeds 0,1,2",
         "cmnet-monai datalist folder FILMS data/real --folds 4 --validation 0",
         "cmnet-monai experiments run table1 table2 --work runs/experiments --bed real --real data/real",
+        "cmnet-monai experiments collect OTHER_MACHINES_WORK --work runs/experiments  # rows divided with --row",
         "cmnet-monai experiments report --work runs/experiments",
         "# with a GPU, the paper's grid and budget:",
         "cmnet-monai experiments run table1 --work runs/paper --films 20000 --set spatial_size=[512,1024] \\",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,14 @@ def write_results(experiments: Iterable[Experiment], bench: Bench, seeds: Sequen
                 films += [{"variant": variant.name, "seed": seed, **film} for film in its_films]
         content: dict[str, Any] = {"experiment": experiment.name, "bed": bench.bed, "scale": bench.scale.name}
         content |= {"command": command(experiment, bench, seeds), "rows": rows}
-        write_json(folder / f"{experiment.name}.json", {**content, "films": films}, indent=None)
-        write_table(folder / f"{experiment.name}.csv", rows, number=".6g")
-        write_table(folder / f"{experiment.name}_films.csv", films, number=".6g")
+        write_content(folder, experiment.name, {**content, "films": films})
+
+
+def write_content(folder: Path, name: str, content: Mapping[str, Any]) -> None:
+    """Write an experiment's results: all of them as JSON, its rows and its films as CSV."""
+    write_json(folder / f"{name}.json", content, indent=None)
+    write_table(folder / f"{name}.csv", content["rows"], number=".6g")
+    write_table(folder / f"{name}_films.csv", content["films"], number=".6g")
 
 
 def command(experiment: Experiment, bench: Bench, seeds: Sequence[int]) -> str:

@@ -193,9 +193,10 @@ def _figures(results: Results, real_films: bool) -> Iterator[Block]:
         caption = "Precision and recall of all pixels of all films and seeds, with the areas below."
         yield Figure(f"{stem}_curves.png", figures.precision_recall(counts), caption)
     shown = bed != REAL or real_films
-    if results.experiment.masks and shown and (pictures := _pictures(results, done)):
+    if results.experiment.masks and shown:
+        pictures = _pictures(results, done)
         caption = "The same films: right (green), missed (cyan), false (red)."
-        yield Figure(f"{stem}_masks.png", figures.side_by_side(pictures), caption)
+        yield Figure(f"{stem}_masks.png", figures.side_by_side(pictures) if pictures else b"", caption)
     grouped = name == "ablations"  # whose titles say little alone
     rows = [
         (f"{v.group}: {v.title}" if grouped and v.group else v.title, results.interval(v.name, "dice")) for v in done

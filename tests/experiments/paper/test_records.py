@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from cmnet_monai.experiments.paper.blocks import Figure, Heading, Items, Table, Text, html_page, markdown
+from cmnet_monai.experiments.paper.blocks import (
+    Figure,
+    Heading,
+    Items,
+    Table,
+    Text,
+    html_page,
+    markdown,
+    write_markdown,
+)
 from cmnet_monai.experiments.paper.figures import curve_points
 from cmnet_monai.experiments.paper.records import (
     commit,
@@ -85,3 +94,14 @@ def test_pages_escape_and_embed() -> None:
     assert 'src="data:image/png;base64,UE5H"' in page
     assert markdown(blocks).splitlines()[0] == "## A < B"
     assert "| 1\\|2 |" in markdown(blocks) and "![c](figures/f.png)" in markdown(blocks)
+
+
+def test_a_picture_without_bytes_is_that_of_an_earlier_page(tmp_path: Path) -> None:
+    page, picture = tmp_path / "report.md", tmp_path / "figures" / "f.png"
+    blocks = [Text("words"), Figure("f.png", b"", "c")]
+    assert "img" not in html_page("T", blocks)
+    write_markdown(page, blocks)
+    assert page.read_text() == "words\n" and not picture.exists()
+    write_markdown(page, [Figure("f.png", b"PNG", "c")])
+    write_markdown(page, blocks)
+    assert "![c](figures/f.png)" in page.read_text() and picture.read_bytes() == b"PNG"
