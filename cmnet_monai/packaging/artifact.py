@@ -24,7 +24,7 @@ BUNDLE_NAME = "lumbar_radiograph_segmentation"
 
 SUMS_NAME = "SHA256SUMS"
 _PACKAGE = "cmnet_monai"
-_PARTS = ("LICENSE", "configs/*.json", "configs/*.conf", "docs/*.md", "docs/*.txt")
+_PARTS = ("LICENSE", "configs/*.json", "configs/*.conf", "docs/*.md", "docs/*.txt", "docs/*.jpg")
 _WEIGHTS = ("model.pt", "model.ts")
 _MADE_WITH = ("monai", "torch")
 
