@@ -28,6 +28,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cmnet_monai.conventions import PAPER_SPATIAL_SIZE
+from cmnet_monai.engines import with_precision
 from cmnet_monai.losses import DualHeadDiceLoss
 from cmnet_monai.networks import CMNet, keep_freed_memory, prepare_for_inference
 
@@ -89,6 +90,8 @@ def training_cases() -> dict[str, Case]:
         for half in (False, True):
             network = CMNet(s1_channel=True).train().to(memory_format=memory_format)
             cases[f"training step{name}{', bfloat16' if half else ''}"] = (step(network, half), float("nan"))
+    wrapped = with_precision(CMNet(s1_channel=True).train(), "bf16")
+    cases["training step, as the bundle's bf16"] = (step(wrapped, half=False), float("nan"))
     return cases
 
 
