@@ -142,7 +142,8 @@ def collect(
 ) -> None:
     """Take finished rows of other work folders, such as other machines', into the results of this one.
 
-    Rows that are finished here stay. Rows of other settings or of other test films are refused.
+    Rows that are finished here stay. Rows of other settings or of other test films are refused. Collect last: a later
+    `run` in this folder writes the results of its own trainings alone.
 
     Example: cmnet-monai experiments collect /mnt/second/runs/experiments --work runs/experiments
     """

@@ -16,7 +16,8 @@ def collect_results(sources: Sequence[Path], work: Path) -> dict[str, int]:
     """Take finished rows of other work folders into the results of one.
 
     A row that is finished here stays as it is. Nothing but rows of the same settings and of the same test films comes
-    together; trainings and weights stay where they are, so that ``experiments run`` here would train such rows anew.
+    together; trainings and weights stay where they are, so that ``experiments run`` here would train such rows anew, and writes the
+    results of its own trainings alone: collect last.
 
     Args:
         sources: work folders, with ``results/<bed>/<experiment>.json``.
@@ -44,7 +45,8 @@ def collect_results(sources: Sequence[Path], work: Path) -> dict[str, int]:
         bed, _, experiment = name.partition("/")
         write_content(results_folder(work, bed), experiment, content)
     for source, picture in pictures:
-        if (source / picture).is_file() and not (work / picture).exists():
+        inside = (work / picture).resolve().is_relative_to(work.resolve())  # the names are another machine's
+        if inside and (source / picture).is_file() and not (work / picture).exists():
             (work / picture).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / picture, work / picture)
     return taken
@@ -74,7 +76,8 @@ def _check_alike(ours: dict[str, Any], theirs: dict[str, Any], file: Path) -> No
         raise ValueError(f"{file}: other settings than here: {commands[1]!r} instead of {commands[0]!r}")
     hashes: dict[str, str] = {}
     for row in [*ours["rows"], *theirs["rows"]]:
-        if row["status"] == DONE and hashes.setdefault(row["variant"], row.get("test_hash", "")) != row["test_hash"]:
+        found = row.get("test_hash", "")
+        if row["status"] == DONE and hashes.setdefault(row["variant"], found) != found:
             raise ValueError(f"{file}: row {row['variant']!r} was measured on other test films than here")
 
 

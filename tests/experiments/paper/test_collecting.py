@@ -69,6 +69,13 @@ def test_an_empty_work_folder_takes_all_and_the_pictures_with_it(tmp_path: Path)
     assert (tmp_path / "new" / "measurements" / "x" / "000.png").read_bytes() == b"picture"
 
 
+def test_a_picture_is_never_written_outside_the_work_folder(tmp_path: Path) -> None:
+    there = write(tmp_path / "b" / "c", {("unet", 0): 0.8}, picture="../stray.png")
+    (tmp_path / "b" / "stray.png").write_bytes(b"picture")
+    collect_results([there], tmp_path / "new")
+    assert read(tmp_path / "new") == read(there) and not (tmp_path / "stray.png").exists()
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [
