@@ -16,8 +16,8 @@ def collect_results(sources: Sequence[Path], work: Path) -> dict[str, int]:
     """Take finished rows of other work folders into the results of one.
 
     A row that is finished here stays as it is. Nothing but rows of the same settings and of the same test films comes
-    together; trainings and weights stay where they are, so that ``experiments run`` here would train such rows anew, and writes the
-    results of its own trainings alone: collect last.
+    together; trainings and weights stay where they are, so that ``experiments run`` here would train such rows anew.
+    It also writes the results of its own trainings alone: collect last.
 
     Args:
         sources: work folders, with ``results/<bed>/<experiment>.json``.
