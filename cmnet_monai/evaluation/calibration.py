@@ -19,7 +19,7 @@ from cmnet_monai.engines.manifest import DONE, KEPT, MANIFEST_NAME
 from cmnet_monai.evaluation.records import provenance, write_json
 from cmnet_monai.io import atomic_write, read_label_map, write_table
 from cmnet_monai.io.files.calibration import CALIBRATION_NAME
-from cmnet_monai.io.files.results import GIVEN_ENTRY, FilmResult
+from cmnet_monai.io.files.results import GIVEN_ENTRY, LABEL_SUFFIXES, ResultFiles, centres_record
 
 RIGHT_DICE = 0.8
 """A body is right if its region overlaps the true body of its level with at least this Dice."""
@@ -69,11 +69,11 @@ def judge_results(items: Sequence[Mapping[str, Any]], results_dir: str | Path) -
     if not known:
         raise ValueError(f"{folder}: no result of any of these films; run inference on them first")
     for name, item in known:
-        result = FilmResult(folder, name)
-        record = json.loads(result.centres.read_text(encoding="utf-8"))
+        result = ResultFiles(folder, name)
+        record = centres_record(result.read_result())
         if record.get(GIVEN_ENTRY):
             raise ValueError(f"{name}: a reader gave centres; a calibration is for films without")
-        found, true = read_label_map(result.labels_png), read_label_map(item["label"])
+        found, true = read_label_map(result.path(LABEL_SUFFIXES[1])), read_label_map(item["label"])
         for centre in record["centres"]:
             dice = _dice(found, true, LABEL_OF_LEVEL[centre["level"]])
             bodies.append(JudgedBody(name, centre["level"], float(centre["score"]), float(centre["uncertainty"]), dice))

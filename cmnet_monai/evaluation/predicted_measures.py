@@ -17,7 +17,7 @@ from cmnet_monai.engines.manifest import DONE, KEPT, MANIFEST_NAME
 from cmnet_monai.evaluation.morphometry_bias import Comparison, GradeComparison, compare_film, write_bias
 from cmnet_monai.evaluation.records import commit
 from cmnet_monai.io import atomic_write, read_label_map
-from cmnet_monai.io.files.results import FilmResult
+from cmnet_monai.io.files.results import LABEL_SUFFIXES, ResultFiles
 
 PREDICTED, TRUE = "predicted mask", "true mask"
 _LEAST_DICE = 0.5
@@ -48,7 +48,7 @@ def run_predicted_bias(data: str | Path, results_dir: str | Path, folder: str | 
     not_measured = []
     for name in done:
         film = read_synthetic(Path(data), name)
-        labels = read_label_map(FilmResult(Path(results_dir), name).labels_png)
+        labels = read_label_map(ResultFiles(Path(results_dir), name).path(LABEL_SUFFIXES[1]))
         names.append({"film": name, **judge_names(labels, film.label_map)})
         for condition, shown in ((PREDICTED, _rightly_named(labels, film.label_map)), (TRUE, film.label_map)):
             try:

@@ -15,7 +15,7 @@ from cmnet_monai.conventions import LUMBAR_LABELS
 from cmnet_monai.engines.manifest import FAILED, PENDING
 from cmnet_monai.evaluation.film_scores import BodyScore, FilmScore, score_film, summarise
 from cmnet_monai.io import atomic_write, read_label_map, write_table
-from cmnet_monai.io.files.results import MANIFEST_NAME, FilmResult
+from cmnet_monai.io.files.results import MANIFEST_NAME, ResultFiles, centres_record
 
 
 def score_results(
@@ -63,9 +63,8 @@ def _result(folder: Path, name: str, status: str, shape: tuple[int, ...]) -> tup
         raise ValueError(f"{name}: {folder / MANIFEST_NAME} says it is {PENDING}; go on with the inference first")
     if status == FAILED:
         return np.zeros(shape, dtype=bool), []
-    result = FilmResult(folder, name)
-    centres = json.loads(result.centres.read_text(encoding="utf-8"))["centres"]
-    return read_label_map(result.mask_png) > 0, centres
+    result = ResultFiles(folder, name).read_result()
+    return result.mask > 0, centres_record(result)["centres"]
 
 
 def write_scores(folder: str | Path, films: Sequence[FilmScore], bodies: Sequence[BodyScore], **extra: Any) -> None:
