@@ -19,8 +19,9 @@ from cmnet_monai._version import __version__
 from cmnet_monai.datasets.given_centres import GIVEN_CENTRES
 from cmnet_monai.engines.evaluator import FilmEvents, SegmentedFilm
 from cmnet_monai.engines.outputs import FilmOutput, wanted_suffixes
-from cmnet_monai.io import OutputError, atomic_write, printable, remove_leftovers
+from cmnet_monai.io import OutputError, printable, remove_leftovers
 from cmnet_monai.io.errors import error_text, first_cause
+from cmnet_monai.io.files.json import write_json
 from cmnet_monai.io.files.results import MANIFEST_NAME, ResultFiles
 
 logger = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class RunManifest:
         self._written = time.monotonic()
         if self.rank > 0:
             films = {name: self.films[name] for name in self.own}
-            _write_json(self._part(self.rank), {"finished": self.finished, "films": films})
+            write_json(self._part(self.rank), {"finished": self.finished, "films": films})
             return
         self._gather()
         counts = {status: self.count(status) for status in (DONE, KEPT, FAILED, PENDING)}
@@ -156,7 +157,7 @@ class RunManifest:
             "counts": counts,
             "films": self.films,
         }
-        _write_json(self.folder / MANIFEST_NAME, content)
+        write_json(self.folder / MANIFEST_NAME, content)
 
     def _part(self, rank: int) -> Path:
         return self.folder / f"{PART_PREFIX}{rank}.json"
@@ -256,8 +257,3 @@ class RunManifest:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_write(path) as temporary:
-        Path(temporary).write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")

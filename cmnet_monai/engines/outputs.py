@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,8 +13,9 @@ from ignite.engine import Engine
 
 from cmnet_monai.engines.evaluator import FilmEvents, SegmentedFilm
 from cmnet_monai.film_result import FilmResult
-from cmnet_monai.io import FilmError, OutputError, atomic_write, write_label_png, write_mask_png, write_nifti
+from cmnet_monai.io import FilmError, OutputError, write_label_png, write_mask_png, write_nifti
 from cmnet_monai.io.errors import error_text, output_error
+from cmnet_monai.io.files.json import write_json
 from cmnet_monai.io.files.results import (
     CENTRES_SUFFIX,
     LABEL_SUFFIXES,
@@ -112,9 +112,7 @@ class SaveCentres(FilmOutput):
 
     def write(self, film: SegmentedFilm, files: ResultFiles) -> None:
         """Write the JSON file."""
-        with atomic_write(files.path(CENTRES_SUFFIX)) as temporary:
-            text = json.dumps(centres_record(film.result), indent=1)
-            Path(temporary).write_text(f"{text}\n", encoding="utf-8")
+        write_json(files.path(CENTRES_SUFFIX), centres_record(film.result))
 
 
 class SaveOverlay(FilmOutput):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnet_monai.film_result import FilmResult
-from cmnet_monai.io.files.atomic import atomic_write
+from cmnet_monai.io.files.json import write_json
 
 MANIFEST_NAME = "manifest.json"
 MASK_SUFFIXES = ("_mask.nii.gz", "_mask.png")
@@ -65,8 +65,7 @@ class ResultFiles:
             left_out: endings of files that this film cannot have, such as DICOM objects of a picture.
         """
         record = {**result.to_dict(), "left_out": sorted(left_out)}
-        with atomic_write(self.path(RESULT_SUFFIX)) as temporary:
-            Path(temporary).write_text(json.dumps(record, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(self.path(RESULT_SUFFIX), record, indent=None)
 
     def read_result(self) -> FilmResult:
         """What ``<name>_result.json`` holds.
