@@ -43,6 +43,7 @@ from cmnet_monai.engines.outputs import (
 )
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import as_switch, prepare_run
+from cmnet_monai.engines.schedules import ConstantThenDecay
 from cmnet_monai.engines.tables import SaveFailures, SaveReport, SaveTables
 from cmnet_monai.engines.trainer import FilmTrainer
 
@@ -50,6 +51,7 @@ __all__ = [
     "ENGINES",
     "Attach",
     "AutocastNetwork",
+    "ConstantThenDecay",
     "EpochProgress",
     "EpochSeed",
     "FilmEvaluator",
