@@ -31,6 +31,7 @@ from cmnet_monai.film_result import (
     measures_of,
 )
 from cmnet_monai.morphometry import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
+from cmnet_monai.morphometry.flags import NOT_MEASURED
 
 AUTO = "auto"
 RIM_SHARE = 0.2
@@ -113,6 +114,11 @@ class FilmResultd(MapTransform):
             expects_s1=self.expects_s1,
         )
         measured, unmeasured = self._measure(labels, scale, shown)
+        doubts = [Flag(flag.code, flag.level, flag.text) for flag in flags]
+        for level, reason in unmeasured:
+            doubts.append(
+                Flag(NOT_MEASURED, level, f"{level or 'Nothing'} was {'not ' if level else ''}measured: {reason}.")
+            )
         return FilmResult(
             film=identity,
             run=self.run_id,
@@ -123,8 +129,8 @@ class FilmResultd(MapTransform):
             anterior=None if measured is None else measured.anterior,  # type: ignore[arg-type]
             anterior_evidence="" if measured is None else measured.anterior_evidence,
             assumption=scale.assumption,
-            unmeasured=unmeasured if measured is None else measured.unmeasured,
-            flags=tuple(Flag(flag.code, flag.level, flag.text) for flag in flags),
+            unmeasured=unmeasured,
+            flags=tuple(doubts),
             given_centres=given,
             mask_levels=self.levels,
         )
@@ -156,9 +162,10 @@ class FilmResultd(MapTransform):
         self, labels: np.ndarray, scale: FilmScale, shown: np.ndarray
     ) -> tuple[FilmMorphometry | None, tuple[tuple[str | None, str], ...]]:
         try:
-            return measure_film(labels, None if self.anterior == AUTO else self.anterior, scale, shown), ()
+            measured = measure_film(labels, None if self.anterior == AUTO else self.anterior, scale, shown)
         except ValueError as error:
-            return None, ((None, str(error)),)
+            return None, ((None, str(error).rstrip(".")),)
+        return measured, measured.unmeasured
 
 
 def shown_area(meta: Mapping[str, Any], image: Any, size: Sequence[int]) -> np.ndarray:
