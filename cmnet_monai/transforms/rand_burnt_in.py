@@ -101,7 +101,7 @@ def _ruler(film: Film, rng: np.random.Generator) -> None:
     long = np.floor(v / period) % int(rng.choice([5, 10])) == 0
     reach = float(rng.uniform(4, 12)) * (0.5 + 0.5 * long)
     side = float(rng.choice([-1.0, 1.0])) * (u - at)
-    share = np.maximum(_line(u - at, 1.2), ticks * ((side > 0) & (side < reach)))
+    share = np.maximum(_line(u - at, 1.2), np.where((side > 0) & (side < reach), ticks, np.float32(0)))
     _paint(film, share, rng)
 
 
@@ -120,7 +120,7 @@ def _text(film: Film, rng: np.random.Generator) -> None:
 
 
 def _seam(film: Film, rng: np.random.Generator) -> None:
-    u, v = _axes(film, rng)
+    _, v = _axes(film, rng)
     at = float(rng.uniform(0.1, 0.9)) * film.shape[1]
     below = np.clip(v - at, 0, 1)
     film += below * np.float32(rng.normal(0, 0.12))

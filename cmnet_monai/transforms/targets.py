@@ -14,10 +14,10 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 
 from cmnet_monai.conventions import (
     BODY_LABELS,
-    LEVEL_CHANNEL,
-    LEVEL_COORDINATE,
     LABEL_OF_LEVEL,
     LABELS_DOWNWARDS,
+    LEVEL_CHANNEL,
+    LEVEL_COORDINATE,
     LUMBAR_CHANNEL,
     LUMBAR_LABELS,
     LUMBAR_PROTOCOL,

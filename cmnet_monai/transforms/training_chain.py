@@ -129,11 +129,17 @@ def augment_geometry(
 
     change = move(magnification, rotation_deg)
     if far_prob > 0:
-        change = OneOf([change, move((0.75 * magnification[0], 1.1 * magnification[1]), 45.0)], weights=[1 - far_prob, far_prob])
+        change = OneOf(
+            [change, move((0.75 * magnification[0], 1.1 * magnification[1]), 45.0)], weights=[1 - far_prob, far_prob]
+        )
     first: list[Transform] = [carry, RandArticulatedd(keys, prob=articulated_prob)] if articulated_prob > 0 else []
     if part_prob > 0:
         first.append(RandPartOfFilmd(keys, prob=part_prob, least=least_part))
-    steps: list[Transform] = [*first, change, *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes)]
+    steps: list[Transform] = [
+        *first,
+        change,
+        *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes),
+    ]
     if elastic_px > 0:
         steps.append(carry)
         steps.append(RandElasticd(keys, magnitude_px=elastic_px))
