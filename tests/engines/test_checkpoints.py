@@ -345,6 +345,11 @@ def test_weights_without_a_level_channel_leave_it_as_the_network_has_it(tmp_path
     torch.testing.assert_close(after[:, : 3 + lumbar], before)
     torch.testing.assert_close(after[:, 3], before[:, 3 if lumbar else 1])
     assert float((after[:, 4].sigmoid() - 0.5).abs().max()) < 0.2
+    save_weights(grown, tmp_path / "coordinate.pt")
+    without = CMNet(8, s1_channel=True, lumbar_channel=True).eval()
+    load_weights(without, tmp_path / "coordinate.pt")
+    with torch.inference_mode():
+        torch.testing.assert_close(without(film), after[:, :4])
 
 
 @pytest.mark.parametrize(("length", "rate"), [(4, 0.5), (6, 0.75), (8, 0.853553)])
