@@ -58,7 +58,7 @@ def run_demo(
     """
     from cmnet_monai.datasets.synthesize import plan_films
     from cmnet_monai.io import atomic_write
-    from cmnet_monai.io.results import FilmResult
+    from cmnet_monai.io.files.results import FilmResult
 
     folder = Path(output_dir)
     say(f"Making {len(DEMO_FILMS)} radiographs with known truth in {folder / 'films'} ...")
@@ -112,7 +112,7 @@ def _make(folder: Path, name: str, plan: Any) -> None:
 
 def _compare(folder: Path, name: str, record: Mapping[str, Any]) -> DemoRow:
     from cmnet_monai.io import read_film, read_label_map
-    from cmnet_monai.io.results import FilmResult
+    from cmnet_monai.io.files.results import FilmResult
     from cmnet_monai.visualize import save_overlay
 
     if record["status"] != "done":

@@ -26,7 +26,7 @@ def shipped_onnx(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The shipped network as ONNX; made once, for it takes half a minute."""
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    from cmnet_monai.packaging import export_network
+    from cmnet_monai.deploy import export_network
 
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
     assert export_network(repository / "bundle", path) == "ONNX"

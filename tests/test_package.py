@@ -164,4 +164,4 @@ def test_configs_hold_no_lambda_and_no_slice(repository: Path) -> None:
 
 def test_installed_command_is_the_packages() -> None:
     (entry,) = (e for e in metadata.entry_points(group="console_scripts") if e.name == "cmnet-monai")
-    assert entry.value == "cmnet_monai.cli:main"
+    assert entry.value == "cmnet_monai.cli.main:main"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnet_monai.io import output_names
-from cmnet_monai.io.results import DERIVED_SUFFIXES, LABEL_SUFFIXES, MANIFEST_NAME, MASK_SUFFIXES
+from cmnet_monai.io.files.results import DERIVED_SUFFIXES, LABEL_SUFFIXES, MANIFEST_NAME, MASK_SUFFIXES
 
 DATALIST_NAME = "datalist.json"
 PATH_KEYS = ("image", "label", "ct", "centroids")

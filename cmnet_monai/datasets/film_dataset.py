@@ -12,7 +12,7 @@ from monai.data import Dataset, list_data_collate
 
 from cmnet_monai.io import FilmError
 from cmnet_monai.io.errors import causes, error_text
-from cmnet_monai.io.results import film_fingerprint
+from cmnet_monai.io.files.results import film_fingerprint
 
 FAILURES_KEY = "failures"
 FINGERPRINT_KEY = "fingerprint"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmnet_monai.vertebrae import SAID_BY_USER, GivenCentres
+from cmnet_monai.decode import SAID_BY_USER, GivenCentres
 
 GIVEN_CENTRES = "given_centres"
 """Key of an item's `GivenCentres`, in pixels of the film."""

@@ -17,7 +17,7 @@ from cmnet_monai.engines.averaging import WeightAverage
 from cmnet_monai.engines.precision import bare
 from cmnet_monai.engines.runs import BEST_WEIGHTS, LAST_CHECKPOINT
 from cmnet_monai.io import atomic_write
-from cmnet_monai.io.checksums import write_sha256
+from cmnet_monai.io.files.checksums import write_sha256
 
 if TYPE_CHECKING:
     from ignite.engine import Engine

@@ -11,8 +11,8 @@ from monai.inferers import SimpleInferer
 from torch import Tensor
 
 from cmnet_monai.conventions import CENTRE_CHANNEL
+from cmnet_monai.decode import drop_crowded, find_centres, with_given
 from cmnet_monai.transforms import CentrePrompt
-from cmnet_monai.vertebrae import drop_crowded, find_centres, with_given
 
 LEFT_RIGHT = 2
 """The axis of (B, C, x, y) along which a film is mirrored."""

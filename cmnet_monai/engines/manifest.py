@@ -20,7 +20,7 @@ from cmnet_monai.datasets.given_centres import GIVEN_CENTRES
 from cmnet_monai.engines.evaluator import FilmEvents
 from cmnet_monai.io import OutputError, atomic_write, printable, remove_leftovers
 from cmnet_monai.io.errors import error_text, first_cause
-from cmnet_monai.io.results import MANIFEST_NAME, FilmResult
+from cmnet_monai.io.files.results import MANIFEST_NAME, FilmResult
 
 logger = logging.getLogger(__name__)
 

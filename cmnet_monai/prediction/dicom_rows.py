@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from cmnet_monai.io import MeasuredSite, measured_site
-from cmnet_monai.io.dicom_codes import LUMBAR_SPINE
-from cmnet_monai.vertebrae import FilmMorphometry
+from cmnet_monai.io.dicom.codes import LUMBAR_SPINE
+from cmnet_monai.morphometry import FilmMorphometry
 
 _BODY = MappingProxyType(
     {

@@ -25,11 +25,11 @@ from cmnet_monai.io import (
     write_seg_nrrd,
 )
 from cmnet_monai.io.errors import error_text
-from cmnet_monai.io.identifiers import read_identifiers
-from cmnet_monai.io.results import GIVEN_ENTRY, FilmResult, film_fingerprint
+from cmnet_monai.io.files.results import GIVEN_ENTRY, FilmResult, film_fingerprint
+from cmnet_monai.io.films.identifiers import read_identifiers
+from cmnet_monai.morphometry import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
 from cmnet_monai.prediction.dicom_rows import report_sites
 from cmnet_monai.transforms import CropBorder
-from cmnet_monai.vertebrae import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
 from cmnet_monai.visualize import save_reading
 
 AUTO = "auto"

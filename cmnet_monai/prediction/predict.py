@@ -18,7 +18,7 @@ from cmnet_monai.engines.evaluator import sigterm_exits
 from cmnet_monai.engines.manifest import DONE, KEPT
 from cmnet_monai.io import FilmError, OutputError, printable, write_itksnap_labels, write_slicer_colours
 from cmnet_monai.io.errors import error_text
-from cmnet_monai.io.results import MANIFEST_NAME
+from cmnet_monai.io.files.results import MANIFEST_NAME
 from cmnet_monai.prediction.batch_tables import BatchTables
 from cmnet_monai.prediction.collect import collect_films
 from cmnet_monai.prediction.finish import Wanted, finish_film

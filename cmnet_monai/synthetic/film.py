@@ -14,8 +14,8 @@ from cmnet_monai.synthetic import (
     chest,
     degeneration,
     detector,
+    domains,
     hardware,
-    looks,
     marks,
     pelvis,
     posterior,
@@ -234,7 +234,7 @@ def generate_film(
         faces: "left" or "right"; None draws one by the film's seed.
         region: "lumbar" (T11 to the hips), "thoracic" (T2 to L1, under ribs, lungs and shoulders) or "whole" (both,
             so that the bodies are small).
-        look: "a" (film-like) or "b" (multi-scale processing), see `looks`; None mixes them.
+        look: "a" (film-like) or "b" (multi-scale processing), see `domains`; None mixes them.
     Raises:
         ValueError: the kind, side, region or look is unknown, a seed is negative, or the film is less than 128 px high.
 
@@ -326,10 +326,10 @@ def _develop(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Expose, process, mirror, collimate, mark and store."""
-    look, exposure = looks.random_look(rng, look)
+    look, exposure = domains.random_look(rng, look)
     reference = float(np.median(depth[labels > 0])) if labels.any() else float(np.median(depth))
     signal = detector.expose(depth, reference, exposure, geometry.spacing_mm, rng)
-    looks.add_equipment(signal, rng)
+    domains.add_equipment(signal, rng)
     image = detector.develop(signal, exposure, geometry.spacing_mm)
     for _ in range(5):
         bodies = image[labels > 0]
@@ -339,7 +339,7 @@ def _develop(
         exposure = replace(exposure, centre=0.5 * exposure.centre + 0.25, latitude=1.3 * exposure.latitude)
         image = detector.develop(signal, exposure, geometry.spacing_mm)
     if rng.random() < 0.3:
-        image = looks.lower_resolution(image, rng)
+        image = domains.lower_resolution(image, rng)
     kept = [t for t in truths if t.level in _KEPT[region]]
     points = np.vstack([t.corners_xy_px for t in kept]) if kept else np.array([[0.0, 0.0], [1.0, 1.0]])
     if faces == "right":

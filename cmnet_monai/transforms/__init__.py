@@ -78,7 +78,7 @@ from cmnet_monai.transforms.rand_similarity import RandSimilarityD, RandSimilari
 from cmnet_monai.transforms.resize import ResizeWithPad, ResizeWithPadD, ResizeWithPadd, ResizeWithPadDict
 from cmnet_monai.transforms.same_grid import SameGridD, SameGridd, SameGridDict
 from cmnet_monai.transforms.targets import TargetFromLabel, TargetFromLabelD, TargetFromLabeld, TargetFromLabelDict
-from cmnet_monai.transforms.training_chain import (
+from cmnet_monai.transforms.training_pipeline import (
     augment_film,
     augment_geometry,
     build_sample,

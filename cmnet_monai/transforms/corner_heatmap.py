@@ -12,9 +12,9 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_dst_type
 
 from cmnet_monai.conventions import LUMBAR_PROTOCOL
+from cmnet_monai.morphometry import find_body_points
 from cmnet_monai.transforms.centres import is_binary_mask, labels_of_protocol, whole_labels
 from cmnet_monai.transforms.heatmap import CentreHeatmap
-from cmnet_monai.vertebrae import find_body_points
 
 
 class AppendCornersd(MapTransform):

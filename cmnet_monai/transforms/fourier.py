@@ -159,7 +159,7 @@ def amplitudes_of(films: Sequence[str | Path], spatial_size: Sequence[int], coun
     >>> len(amplitudes), amplitudes[0].shape
     (2, torch.Size([1, 32, 64]))
     """
-    from cmnet_monai.transforms.training_chain import load_film, prepare_film
+    from cmnet_monai.transforms.training_pipeline import load_film, prepare_film
 
     prepare = Compose([*load_film(with_label=False), *prepare_film(spatial_size, with_label=False)])
     return [low_amplitude(prepare({"image": str(film)})["image"]) for film in films[:count]]

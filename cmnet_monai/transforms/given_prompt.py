@@ -11,9 +11,9 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from cmnet_monai.decode import GivenCentres
 from cmnet_monai.transforms.post_vertebrae import grid_to_film
 from cmnet_monai.transforms.prompts import CentrePrompt
-from cmnet_monai.vertebrae import GivenCentres
 
 NOTHING_GIVEN = GivenCentres((), ())
 

@@ -13,8 +13,8 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
 from cmnet_monai.conventions import META_PROVENANCE, META_SPACING
-from cmnet_monai.io.results import GIVEN_ENTRY, FilmResult
-from cmnet_monai.vertebrae import GivenCentres
+from cmnet_monai.decode import GivenCentres
+from cmnet_monai.io.files.results import GIVEN_ENTRY, FilmResult
 
 
 class SaveFilmResultd(MapTransform):

@@ -14,13 +14,13 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 from scipy import ndimage
 
 from cmnet_monai.conventions import LUMBAR, S1_CHANNEL, S1_LABEL, VERTEBRA_CHANNEL
-from cmnet_monai.vertebrae import Calibration, GivenCentres, NamedBody, VertebraReading, heed_levels, read_maps
+from cmnet_monai.decode import Calibration, GivenCentres, NamedBody, VertebraReading, heed_levels, read_maps
 
 
 class SelectVertebrae(Transform):
     """Reduce probability maps to the vertebra map of chosen levels.
 
-    The maps are read (`cmnet_monai.vertebrae.read_maps`); each pixel belongs to its nearest body, and pixels of
+    The maps are read (`cmnet_monai.decode.read_maps`); each pixel belongs to its nearest body, and pixels of
     bodies of other levels become 0, as does what the reading dropped: specks, and what is S1 rather. What is left are
     probabilities, so that a mask thresholded after the inverse resize keeps its sub-pixel border.
 
@@ -111,7 +111,7 @@ class SelectVertebraed(MapTransform):
         centre_threshold: see `SelectVertebrae`.
         allow_missing_keys: do not raise where a key is missing.
         given_key: what a reader gave on the film (`GivenCentres.rows`, pixels of the film); need not be there.
-        calibration: constants of a `cmnet_monai.vertebrae.Calibration`; without them no body has a ``confidence``.
+        calibration: constants of a `cmnet_monai.decode.Calibration`; without them no body has a ``confidence``.
 
     >>> film = MetaTensor(torch.zeros(1, 40, 60), affine=torch.diag(torch.tensor([2.0, 4.0, 1.0])))  # network's grid
     >>> film.meta["original_affine"] = torch.eye(3)  # the film has twice the columns and four times the rows

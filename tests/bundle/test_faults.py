@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cmnet_monai.io import OutputError, read_film, read_label_map
-from cmnet_monai.io.atomic import TEMPORARY_PREFIX
+from cmnet_monai.io.files.atomic import TEMPORARY_PREFIX
 
 FILMS = 6
 SIZE_XY = (150, 231)

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from cmnet_monai.datasets import read_datalist
-from cmnet_monai.experiments.film_variants import VARIANTS
-from cmnet_monai.experiments.readings import WAYS, Way, compare_readings, compare_variants
-from cmnet_monai.experiments.score_results import score_results, write_scores
+from cmnet_monai.evaluation.film_variants import VARIANTS
+from cmnet_monai.evaluation.inference_settings import WAYS, Way, compare_readings, compare_variants
+from cmnet_monai.evaluation.score_results import score_results, write_scores
 from cmnet_monai.io import read_film
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cmnet_monai.io.atomic import TEMPORARY_PREFIX
+from cmnet_monai.io.files.atomic import TEMPORARY_PREFIX
 
 FILMS = 7
 MANY = 48

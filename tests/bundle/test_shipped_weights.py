@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmnet_monai.io.checksums import checked_sha256, recorded_sha256
+from cmnet_monai.io.files.checksums import checked_sha256, recorded_sha256
 
 
 def test_shipped_weights_are_those_that_are_recorded(repository: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from cmnet_monai.io.checksums import write_sha256
 from cmnet_monai.io.errors import causes
+from cmnet_monai.io.files.checksums import write_sha256
 
 SMALL: dict[str, Any] = {"spatial_size": [64, 128], "base_channels": 8, "passes": 1, "mirror": False}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cmnet_monai.datasets import with_given_centres
-from cmnet_monai.vertebrae import GivenCentres
+from cmnet_monai.decode import GivenCentres
 
 ITEMS = [
     {"path": "/a/one.dcm", "name": "one"},

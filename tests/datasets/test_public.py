@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cmnet_monai.cli import app
+from cmnet_monai.cli.main import app
 from cmnet_monai.datasets import make_datalist, read_datalist
 from cmnet_monai.io import write_label_png
 
@@ -154,7 +154,7 @@ def test_missing_source_and_unknown_format_are_errors(tmp_path: Path) -> None:
 
 
 def test_command_counts_films_patients_skipped_and_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cmnet_monai.cli._quiet", lambda: None)
+    monkeypatch.setattr("cmnet_monai.cli.main._quiet", lambda: None)
     source = films(tmp_path / "set", list("abcd"))
     picture(1).save(source / "images" / "e.png")
     write_label_png(source / "labels" / "e.png", np.full((90, 140), 1))
@@ -166,7 +166,7 @@ def test_command_counts_films_patients_skipped_and_pairs(tmp_path: Path, monkeyp
 
 
 def test_command_fails_without_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cmnet_monai.cli._quiet", lambda: None)
+    monkeypatch.setattr("cmnet_monai.cli.main._quiet", lambda: None)
     done = CliRunner().invoke(app, ["datalist", "coco", str(tmp_path), str(tmp_path / "out")])
     assert done.exit_code == 1 and "no COCO file" in done.output and "Traceback" not in done.output
     assert CliRunner().invoke(app, ["datalist", "dicom", str(tmp_path), "out"]).exit_code == 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cmnet_monai.cli import app
+from cmnet_monai.cli.main import app
 from cmnet_monai.datasets import read_datalist, synthesize_ct
 from cmnet_monai.io import read_label_map
 

@@ -21,8 +21,8 @@ from cmnet_monai.engines import (
     with_precision,
 )
 from cmnet_monai.io import OutputError, atomic_write
-from cmnet_monai.io.checksums import recorded_sha256
-from cmnet_monai.io.results import file_sha256
+from cmnet_monai.io.files.checksums import recorded_sha256
+from cmnet_monai.io.files.results import file_sha256
 from cmnet_monai.networks import CMNet
 
 EPOCHS = 6

@@ -11,7 +11,7 @@ from ignite.engine import Engine
 
 from cmnet_monai.datasets import FailedFilm
 from cmnet_monai.engines import FilmEvents, RunManifest, own_share, pending_films, versions
-from cmnet_monai.io.results import FilmResult
+from cmnet_monai.io.files.results import FilmResult
 
 KEPT = "kept from an earlier run"
 

@@ -13,10 +13,10 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
 
+from cmnet_monai.deploy import export_network
 from cmnet_monai.engines import FilmInferer
 from cmnet_monai.networks import CMNet, OnnxNetwork
 from cmnet_monai.networks.programs import with_prompt
-from cmnet_monai.packaging import export_network
 
 pytestmark = pytest.mark.slow
 LARGEST = {"ts": (1e-4, 1e-5), "pt2": (1e-4, 1e-5), "onnx": (2e-2, 2e-3)}

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from cmnet_monai.io import OutputError, read_film, write_dx
-from cmnet_monai.io.atomic import TEMPORARY_PREFIX
+from cmnet_monai.io.files.atomic import TEMPORARY_PREFIX
 from cmnet_monai.prediction import Prediction, Wanted, predict
 from cmnet_monai.prediction import finish as finishing
 

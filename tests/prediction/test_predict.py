@@ -16,10 +16,10 @@ from PIL import Image
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from cmnet_monai.cli import app
+from cmnet_monai.cli.main import app
 from cmnet_monai.datasets import synthesize
+from cmnet_monai.deploy import export_network
 from cmnet_monai.io import read_film, read_label_map
-from cmnet_monai.packaging import export_network
 from cmnet_monai.prediction import Prediction, Wanted, predict
 
 EVERYTHING = Wanted(overlay=True, dicom_seg=True, dicom_sr=True, seg_nrrd=True)

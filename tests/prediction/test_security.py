@@ -53,7 +53,7 @@ def local_only(self, address):
     return connect(self, address) if self.family == socket.AF_UNIX else refused()
 socket.socket.connect = socket.socket.connect_ex = local_only
 socket.getaddrinfo = socket.gethostbyname = socket.create_connection = refused
-from cmnet_monai.cli import main
+from cmnet_monai.cli.main import main
 codes = []
 private, hostile, outputs, bundle, root = sys.argv[1:6]
 common = ["--workers", "1", "--bundle", bundle]

@@ -7,8 +7,8 @@ from monai.data import MetaTensor, decollate_batch
 from monai.transforms import Compose, Invertd
 
 from cmnet_monai.datasets import collate_films
+from cmnet_monai.decode import GivenCentres
 from cmnet_monai.transforms import CentreHeatmap, GivenCentrePromptd, ResizeWithPadd
-from cmnet_monai.vertebrae import GivenCentres
 
 GRID = (48, 80)
 

@@ -8,8 +8,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import GenerateHeatmap
 
+from cmnet_monai.decode.centres import find_centres
 from cmnet_monai.transforms import CentreHeatmap, CentreHeatmapd
-from cmnet_monai.vertebrae.centres import find_centres
 
 SIZE = (61, 90)
 

@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, Invertd, LoadImaged
 
 from cmnet_monai.io import write_dx
-from cmnet_monai.io.results import FilmResult
+from cmnet_monai.io.files.results import FilmResult
 from cmnet_monai.transforms import ResizeWithPadd, SaveFilmResultd
 
 MASK = torch.zeros(1, 6, 11)

@@ -11,7 +11,7 @@ from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
 from nvflare.recipe import SimEnv
 
 from cmnet_monai.bundle_location import bundle_root
-from cmnet_monai.experiments.federated import TINY, dice_of, make_client
+from cmnet_monai.evaluation.federated import TINY, dice_of, make_client
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""The command `cmnet-monai`: one file a group of commands; parse, call, exit code."""

@@ -1,5 +1,0 @@
-"""Measurements on films with known outlines, and the recipe that the shipped weights are made by."""
-
-from cmnet_monai.experiments.film_scores import BodyScore, FilmScore, score_film, summarise
-
-__all__ = ["BodyScore", "FilmScore", "score_film", "summarise"]

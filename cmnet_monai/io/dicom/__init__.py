@@ -1,0 +1,1 @@
+"""DICOM objects written here: segmentations, structured reports, radiographs."""

@@ -1,0 +1,1 @@
+"""Film files to arrays: DICOM, PNG, JPEG, TIFF, NIfTI."""
