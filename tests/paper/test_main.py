@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cmnet_monai.cli.experiments import DEFAULT_FILMS
-from cmnet_monai.cli.main import app
+from cmnet_monai.paper.__main__ import app
 from cmnet_monai.paper.catalogue import EXPERIMENTS
 from cmnet_monai.paper.definitions import FULL
 
 
 def call(*arguments: object) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["experiments", *(str(argument) for argument in arguments)])
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done.exit_code, done.output
@@ -21,7 +20,7 @@ def call(*arguments: object) -> tuple[int, str]:
 
 @pytest.fixture(autouse=True)
 def keep_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cmnet_monai.cli.experiments.quiet", lambda: None)
+    monkeypatch.setattr("cmnet_monai.console.quiet", lambda: None)
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def note(experiments: Any, bench: Any, seeds: Any, say: Any, dry_run: bool, rows: Any) -> None:
         asked.update(names=[e.name for e in experiments], bench=bench, seeds=seeds, dry_run=dry_run, rows=rows)
 
-    monkeypatch.setattr("cmnet_monai.paper.runner.run_experiments", note)
+    monkeypatch.setattr("cmnet_monai.paper.run.run_experiments", note)
     return asked
 
 
@@ -55,18 +54,20 @@ def test_options_reach_the_bench(bench: dict[str, Any], tmp_path: Path) -> None:
         "shares=[0.7, 0.3]",
     )
     options += ("--row", "unet", "--row", "cmnet")
-    code, output = call("run", "table2", "table1", "--work", tmp_path, "--bed", "real", "--real", tmp_path, *options)
-    assert code == 0 and f"experiments report --work {tmp_path}" in output
+    code, output = call(
+        "run", "table2", "table1", "--work", tmp_path, "--test-set", "real", "--real", tmp_path, *options
+    )
+    assert code == 0 and f"cmnet_monai.paper report --work {tmp_path}" in output
     made = bench["bench"]
     assert (bench["names"], bench["seeds"], bench["dry_run"]) == (["table1", "table2"], (3, 1), False)
     assert list(bench["rows"]) == ["unet", "cmnet"]
-    assert (made.work, made.bed, made.real, made.scale.name) == (tmp_path, "real", tmp_path, "full")
+    assert (made.work, made.test_set, made.real, made.scale.name) == (tmp_path, "real", tmp_path, "full")
     assert made.settings == {"precision": "bf16", "pretrain.max_epochs": 6, "shares": [0.7, 0.3]}
     assert made.settings_of("pretrain")["max_epochs"] == 6 and "max_epochs" not in made.settings_of("finetune")
 
 
 def test_quick_has_a_folder_and_a_scale_of_its_own(bench: dict[str, Any], tmp_path: Path) -> None:
-    assert FULL.training_films == DEFAULT_FILMS
+    assert FULL.training_films == 1200
     code, _ = call("run", "--quick", "--work", tmp_path, "--films", 7)
     assert bench["bench"].scale.training_films == 7
     assert code == 0 and bench["bench"].work == tmp_path / "quick" and bench["bench"].scale.name == "quick"
@@ -96,6 +97,6 @@ def test_report_of_one_experiment_as_one_page(tmp_path: Path) -> None:
 
 
 def test_the_documentation_has_every_experiment(repository: Path) -> None:
-    text = (repository / "docs" / "reproduce" / "experiments.md").read_text(encoding="utf-8")
+    text = (repository / "docs" / "reproduce" / "paper.md").read_text(encoding="utf-8")
     for name, experiment in EXPERIMENTS.items():
-        assert f"## {name}: {experiment.title}" in text and f"cmnet-monai experiments run {name} " in text
+        assert f"## {name}: {experiment.title}" in text and f"python -m cmnet_monai.paper run {name} " in text

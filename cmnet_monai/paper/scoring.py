@@ -1,4 +1,4 @@
-"""What one test film is, and what a mask of it is worth."""
+"""What one test film is, and what a mask of it is worth, in numbers and as a small picture."""
 
 from __future__ import annotations
 
@@ -9,24 +9,39 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from cmnet_monai.conventions import BODY_LABELS, LEVEL_OF_LABEL, LUMBAR_LABELS
-from cmnet_monai.evaluation.records import read_json
+from cmnet_monai.conventions import BODY_LABELS, LEVEL_OF_LABEL, LUMBAR, LUMBAR_LABELS
+from cmnet_monai.io import atomic_write
+from cmnet_monai.io.files.json import read_json
 from cmnet_monai.metrics import accuracy, average_precision, confusion_counts, dice, match_centres, precision, recall
+from cmnet_monai.metrics.pixels import mask_dice
 from cmnet_monai.paper.definitions import ALL_BODIES
 
 THRESHOLDS = 101
 """Points of a precision-recall curve: probability 0, 0.01, ..., 1."""
 CENTRE_DISTANCE_PX = 20.0
 """Farther apart, on the grid, a centre is not the true one's."""
+MISSED, FALSE, RIGHT = (34, 211, 238), (255, 90, 60), (120, 220, 120)
+"""Colours of true pixels outside the mask, of the mask outside the truth, and of both together."""
 
-Labels = NDArray[np.integer]
+
+def film_row(
+    name: str, item: Mapping[str, Any], found: Tensor, labels: NDArray[np.integer], truth: str
+) -> dict[str, Any]:
+    """All that a map (1, x, y) of a film says against its label map (x, y) in VerSe codes."""
+    facts = film_facts(item)
+    own = {key: value for key, value in facts.items() if key != "facts"}
+    row = {"film": name, **own, **pixel_scores(found, np.isin(labels, true_labels(truth)))}
+    row["bodies"] = body_rows(found[0].numpy() >= 0.5, labels, truth, facts.get("facts", {}))
+    scores = [body["dice"] for body in row["bodies"]]
+    return {**row, "body_dice": float(np.mean(scores)) if scores else float("nan")}
 
 
 def true_labels(truth: str) -> tuple[int, ...]:
-    """Label values that are true under `Asking.truth`."""
+    """Label values that are true under `Inference.truth`."""
     return BODY_LABELS if truth == ALL_BODIES else LUMBAR_LABELS
 
 
@@ -39,14 +54,13 @@ def film_facts(item: Mapping[str, Any]) -> dict[str, Any]:
     truth = read_json(label.parent.parent / "truth" / f"{label.stem}.json")
     if truth is None:
         return {}
-    bodies = {body["level"]: body for body in truth["bodies"]}
-    lumbar = [bodies[LEVEL_OF_LABEL[label]] for label in LUMBAR_LABELS if LEVEL_OF_LABEL[label] in bodies]
+    lumbar = [body for body in truth["bodies"] if body["level"] in LUMBAR]
     return {
         "kind": truth["kind"],
         "implant": truth["kind"] == "implant" or any("screws" in body["findings"] for body in lumbar),
         "cement": any("cement" in body["findings"] for body in lumbar),
         "grade": max((int(body["grade"]) for body in lumbar), default=0),
-        "facts": {level: (int(body["grade"]), list(body["findings"])) for level, body in bodies.items()},
+        "facts": {body["level"]: (int(body["grade"]), list(body["findings"])) for body in truth["bodies"]},
     }
 
 
@@ -54,20 +68,15 @@ def pixel_scores(probabilities: Tensor, truth: NDArray[np.bool_], threshold: flo
     """Scores of a probability map (1, x, y) against a true mask (x, y), see `METRICS`."""
     prediction = (probabilities >= threshold)[None]
     true = torch.from_numpy(np.ascontiguousarray(truth))[None, None]
-    background = dice(~prediction, ~true)
-    foreground = dice(prediction, true)
-    tp, fp, tn, fn = confusion_counts(prediction, true)[0, 0].tolist()
+    foreground, background = float(dice(prediction, true)), float(dice(~prediction, ~true))
     return {
-        "dice": float(foreground),
-        "dice_classes": float(foreground + background) / 2,
+        "dice": foreground,
+        "dice_classes": (foreground + background) / 2,
         "accuracy": float(accuracy(prediction, true)),
         "precision": float(precision(prediction, true)),
         "recall": float(recall(prediction, true)),
         "average_precision": float(average_precision(probabilities.clamp(0, 1)[None], true, 200)),
-        "tp": tp,
-        "fp": fp,
-        "tn": tn,
-        "fn": fn,
+        **dict(zip(("tp", "fp", "tn", "fn"), confusion_counts(prediction, true)[0, 0].tolist())),
     }
 
 
@@ -79,7 +88,9 @@ def curve_counts(probabilities: Tensor, truth: NDArray[np.bool_]) -> NDArray[np.
     return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1], dtype=np.int64)
 
 
-def body_rows(mask: NDArray[np.bool_], labels: Labels, truth: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def body_rows(
+    mask: NDArray[np.bool_], labels: NDArray[np.integer], truth: str, facts: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Dice of each true body with the part of the mask that lies nearer to it than to any other true body.
 
     Args:
@@ -98,9 +109,8 @@ def body_rows(mask: NDArray[np.bool_], labels: Labels, truth: str, facts: Mappin
     owner = bodies[tuple(nearest)]
     rows = []
     for label in wanted:
-        part, body = mask & (owner == label), bodies == label
         level = LEVEL_OF_LABEL[label]
-        row = {"level": level, "dice": 2.0 * float((part & body).sum()) / float(part.sum() + body.sum())}
+        row = {"level": level, "dice": mask_dice(mask & (owner == label), bodies == label)}
         if level in facts:
             grade, findings = facts[level]
             row |= {"grade": grade, "cement": "cement" in findings, "screws": "screws" in findings}
@@ -111,8 +121,27 @@ def body_rows(mask: NDArray[np.bool_], labels: Labels, truth: str, facts: Mappin
 def centre_scores(found_xy: NDArray[np.floating], true_xy: NDArray[np.floating]) -> dict[str, float]:
     """How centres found meet the true ones, both (N, 2) on the grid."""
     match = match_centres(found_xy, true_xy, CENTRE_DISTANCE_PX)
-    return {
-        "centres_missed": float(match.missed),
-        "centres_false": float(match.false),
-        "centre_error_px": match.mean_error_px,
-    }
+    counts = {"centres_missed": float(match.missed), "centres_false": float(match.false)}
+    return {**counts, "centre_error_px": match.mean_error_px}
+
+
+def save_picture(path: Path, film: Tensor, probabilities: Tensor, truth: NDArray[np.bool_], height: int) -> None:
+    """A film with what its mask has right, what it missed and what is false, as PNG.
+
+    All three are at the film's own size: the network's grid need not hold all of the film, whose borders are cut off.
+
+    Args:
+        path: the file.
+        film: (1, x, y), 0 to 1.
+        probabilities: vertebra map, (1, x, y).
+        truth: true mask, (x, y).
+        height: rows of the picture.
+    """
+    mask = np.asarray(probabilities)[0] >= 0.5
+    colours = np.repeat(np.clip(np.asarray(film)[0] * 255, 0, 255)[..., None], 3, axis=2)
+    for where, colour in ((truth & ~mask, MISSED), (mask & ~truth, FALSE), (mask & truth, RIGHT)):
+        colours[where] = 0.55 * colours[where] + 0.45 * np.array(colour)
+    picture = Image.fromarray(colours.transpose(1, 0, 2).astype(np.uint8))
+    size = (max(1, round(picture.width * height / picture.height)), height)
+    with atomic_write(path) as temporary:
+        picture.resize(size, Image.Resampling.BOX).save(temporary)

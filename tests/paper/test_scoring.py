@@ -6,14 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL
-from cmnet_monai.paper.film_rows import (
+from cmnet_monai.io import write_label_png
+from cmnet_monai.paper.definitions import Inference
+from cmnet_monai.paper.inference import FilmPreparation
+from cmnet_monai.paper.scoring import (
+    FALSE,
+    MISSED,
+    RIGHT,
     body_rows,
     centre_scores,
     curve_counts,
     film_facts,
     pixel_scores,
+    save_picture,
 )
 
 
@@ -94,3 +102,28 @@ def test_facts_of_a_synthetic_film_and_of_any_other(tmp_path: Path) -> None:
     )
     assert found["facts"]["T12"] == (3, ["cement"])
     assert film_facts({"label": str(tmp_path / "labels" / "b.png")}) == {}
+
+
+def test_truth_and_mask_lie_on_the_film_where_its_border_was_cut_off(tmp_path: Path) -> None:
+    """A film with a border of 60 columns; its one bright block is the truth, and its bright pixels the mask."""
+    truth = np.zeros((260, 330), dtype=bool)  # (x, y)
+    truth[150:190, 90:150] = True
+    film = np.random.default_rng(0).integers(60, 110, truth.shape)
+    film[truth] = np.random.default_rng(1).integers(200, 250, truth.sum())
+    film[:60] = 0
+    Image.fromarray(film.T.astype(np.uint8)).save(tmp_path / "film.png")
+    write_label_png(tmp_path / "label.png", (22 * truth).astype(np.uint8))
+    prepare = FilmPreparation((96, 128), Inference())
+    data = prepare({"image": str(tmp_path / "film.png"), "label": str(tmp_path / "label.png")})
+    grid = torch.as_tensor(data["image"]).as_subclass(torch.Tensor)
+    found, back = (prepare.back(maps, data["image"]) for maps in ((grid > 0.93).float(), grid))
+    save_picture(tmp_path / "picture.png", back, found, truth, height=330)
+    picture = np.asarray(Image.open(tmp_path / "picture.png")).astype(int).transpose(1, 0, 2)
+    assert picture.shape == (260, 330, 3)
+    tint = picture - 0.55 * 255 * np.asarray(back)[0][..., None]
+
+    def coloured(colour: tuple[int, int, int]) -> np.ndarray:
+        return np.abs(tint - 0.45 * np.array(colour)).max(axis=2) < 2
+
+    assert coloured(RIGHT)[truth].mean() > 0.85 and coloured(RIGHT)[~truth].sum() == 0
+    assert coloured(MISSED)[truth].mean() < 0.15 and coloured(FALSE)[~truth].mean() < 0.02

@@ -1,10 +1,9 @@
-"""The whole chain on tiny settings: films, trainings, measurements, results, report; then the same again."""
+"""The whole pipeline on tiny settings: films, trainings, measurements, results, report; then the same again."""
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -17,34 +16,34 @@ from cmnet_monai.paper.definitions import (
     OWN_CENTRES,
     QUICK,
     REAL,
-    Asking,
     Experiment,
+    Inference,
     Training,
     Variant,
 )
 from cmnet_monai.paper.measuring import MeasureRun
 from cmnet_monai.paper.report import report
-from cmnet_monai.paper.runner import run_experiments
-from cmnet_monai.paper.workspace import Bench
+from cmnet_monai.paper.run import run_experiments
+from cmnet_monai.paper.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Workspace:
     """A bench on which every experiment was run."""
-    made = Bench(tmp_path_factory.mktemp("bench"), repository / "bundle", scale=QUICK, workers=1, device="cpu")
+    made = Workspace(tmp_path_factory.mktemp("bench"), repository / "bundle", scale=QUICK, workers=1, device="cpu")
     run_experiments(find_experiments(), made, say=lambda line: None)
     return made
 
 
-def rows(bench: Bench, experiment: str) -> list[dict]:
-    file = bench.work / "results" / bench.bed / f"{experiment}.json"
+def rows(bench: Workspace, experiment: str) -> list[dict]:
+    file = bench.work / "results" / bench.test_set / f"{experiment}.json"
     return json.loads(file.read_text(encoding="utf-8"))["rows"]
 
 
-def test_every_row_is_done_or_says_why_not(bench: Bench) -> None:
+def test_every_row_is_done_or_says_why_not(bench: Workspace) -> None:
     for experiment in find_experiments():
         found = rows(bench, experiment.name)
-        assert [row["variant"] for row in found] == [v.name for v in experiment.rows(bench.bed, quick=True)]
+        assert [row["variant"] for row in found] == [v.name for v in experiment.rows(bench.test_set, quick=True)]
         for row in found:
             assert row["status"] == "done" or (row["status"] == "not run" and row["reason"])
             if row["status"] == "done":
@@ -52,7 +51,7 @@ def test_every_row_is_done_or_says_why_not(bench: Bench) -> None:
     assert {row["variant"] for row in rows(bench, "rivals") if row["status"] != "done"} == {"nnunet", "nnunet_full"}
 
 
-def test_a_row_says_where_it_comes_from(bench: Bench) -> None:
+def test_a_row_says_where_it_comes_from(bench: Workspace) -> None:
     with (bench.work / "results" / "synthetic" / "table1.csv").open(encoding="utf-8") as stream:
         found = list(csv.DictReader(stream))
     for row in found:
@@ -61,7 +60,7 @@ def test_a_row_says_where_it_comes_from(bench: Bench) -> None:
     assert len({row["test_hash"] for row in found}) == 1  # all on the same films
 
 
-def test_a_second_run_does_nothing(bench: Bench) -> None:
+def test_a_second_run_does_nothing(bench: Workspace) -> None:
     lines: list[str] = []
     before = {file: file.stat().st_mtime_ns for file in bench.work.glob("*/*/trained.json")}
     run_experiments(find_experiments(), bench, say=lines.append)
@@ -69,8 +68,8 @@ def test_a_second_run_does_nothing(bench: Bench) -> None:
     assert before == {file: file.stat().st_mtime_ns for file in bench.work.glob("*/*/trained.json")}
 
 
-def test_a_lost_measurement_is_made_again_alike(bench: Bench) -> None:
-    run = MeasureRun(bench, Training(), Asking(guide=OWN_CENTRES, jitter_px=8.0), seed=0)
+def test_a_lost_measurement_is_made_again_alike(bench: Workspace) -> None:
+    run = MeasureRun(bench, Training(), Inference(prompt=OWN_CENTRES, jitter_px=8.0), seed=0)
     before = run.record()
     assert before is not None
     run.file.unlink()
@@ -81,16 +80,18 @@ def test_a_lost_measurement_is_made_again_alike(bench: Bench) -> None:
     assert [film["dice"] for film in after["films"]] == [film["dice"] for film in before["films"]]
 
 
-def test_named_measurement_agrees_with_the_bundles_evaluation(bench: Bench, tmp_path: Path, repository: Path) -> None:
+def test_named_measurement_agrees_with_the_bundles_evaluation(
+    bench: Workspace, tmp_path: Path, repository: Path
+) -> None:
     """`evaluate.json` goes its own way from the same weights to the Dice of the same films."""
     from monai.bundle import ConfigWorkflow
 
-    asking = Asking(guide=OWN_CENTRES, by_name=True)
+    asking = Inference(prompt=OWN_CENTRES, by_name=True)
     run = MeasureRun(bench, Training(protocol="visible"), asking, seed=0)
     record = run.record()
     assert record is not None
     weights = run.trainings[0]
-    write_datalist(tmp_path / "test.json", {"training": [], "test": bench.test_items("test_lumbar")})
+    write_datalist(tmp_path / "test.json", {"training": [], "test": bench.set_items("test_lumbar")})
     configs = [repository / "bundle" / "configs" / f"{name}.json" for name in ("train", "evaluate")]
     workflow = ConfigWorkflow(
         config_file=[str(path) for path in configs],
@@ -118,7 +119,7 @@ def test_named_measurement_agrees_with_the_bundles_evaluation(bench: Bench, tmp_
     assert {film["film"]: film["dice"] for film in record["films"]} == pytest.approx(by_film, abs=1e-4)
 
 
-def test_the_report_needs_the_results_alone(bench: Bench, tmp_path: Path) -> None:
+def test_the_report_needs_the_results_alone(bench: Workspace, tmp_path: Path) -> None:
     html, markdown = report(bench.work, tmp_path)
     page, text = html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == text.count("](figures/") > 8
@@ -163,19 +164,19 @@ FINE_TUNED = Experiment(
         Variant("none", "none", Training(real_films=0)),
     ),
     ("dice",),
-    beds=(REAL,),
+    test_sets=(REAL,),
 )
 
 
-def test_real_films_are_measured_out_of_fold(bench: Bench, real_folds: Path) -> None:
-    real = Bench(bench.work, bench.bundle, REAL, QUICK, real_folds, workers=1, device="cpu")
+def test_real_films_are_measured_out_of_fold(bench: Workspace, real_folds: Path) -> None:
+    real = Workspace(bench.work, bench.bundle, REAL, QUICK, real_folds, workers=1, device="cpu")
     lines: list[str] = []
     run_experiments([FINE_TUNED], real, say=lines.append)
     assert [line.split("] ")[1].split()[0] for line in lines if "done before" not in line] == [
         "train", "train", "measure", "train", "train", "measure", "measure",
     ]  # fmt: skip
     assert [row["status"] for row in rows(real, "fine_tuned")] == ["done"] * 3
-    run = MeasureRun(real, Training(), Asking(), 0)
+    run = MeasureRun(real, Training(), Inference(), 0)
     for training, tested in run.parts:
         trained = read_datalist(training.folder / "real.json", "training")
         assert len(trained) == len(tested) == 2
@@ -185,29 +186,27 @@ def test_real_films_are_measured_out_of_fold(bench: Bench, real_folds: Path) -> 
     assert not any("film_" in film["film"] for film in record["films"])  # no file name in a table
 
 
-def test_without_a_folder_of_real_films_the_bed_is_skipped(bench: Bench) -> None:
+def test_without_a_folder_of_real_films_they_are_skipped(bench: Workspace) -> None:
     lines: list[str] = []
-    run_experiments(find_experiments(["table1"]), Bench(bench.work, bench.bundle, REAL, QUICK), say=lines.append)
+    run_experiments(find_experiments(["table1"]), Workspace(bench.work, bench.bundle, REAL, QUICK), say=lines.append)
     assert len(lines) == 1 and "skipped; give a folder with fold_0.json" in lines[0]
 
 
-def test_a_dry_run_does_nothing(bench: Bench, tmp_path: Path) -> None:
-    fresh = Bench(tmp_path / "new", bench.bundle)
+def test_a_dry_run_does_nothing(bench: Workspace, tmp_path: Path) -> None:
+    fresh = Workspace(tmp_path / "new", bench.bundle)
     lines: list[str] = []
     run_experiments(find_experiments(["table2"]), fresh, seeds=(0, 1), say=lines.append, dry_run=True)
     assert not fresh.work.exists()
-    assert lines[0].startswith("[1/18] make 1224 films: train_lumbar (about 8 min)")
+    assert lines[0] == "[1/18] make 1224 films: train_lumbar"
     assert sum("train " in line for line in lines) == 6 and sum("measure " in line for line in lines) == 10
-    # 3 networks x 2 seeds x 4,800 films x 0.6 s, 1,291 films x 0.4 s, 10 x 67 films x 0.6 s
-    assert math.isclose(float(lines[-1].split("about ")[1].split(" h")[0]), 5.05, abs_tol=0.06)
 
 
-def test_baseline_weights_are_evaluated_by_the_bundle_too(bench: Bench, tmp_path: Path, repository: Path) -> None:
+def test_baseline_weights_are_evaluated_by_the_bundle_too(bench: Workspace, tmp_path: Path, repository: Path) -> None:
     """`baseline.json` stands before `evaluate.json`; without centres every region of the mask still gets a name."""
     from monai.bundle import ConfigWorkflow
 
-    run = MeasureRun(bench, Training("modified_unet"), Asking(), seed=0)
-    write_datalist(tmp_path / "test.json", {"training": [], "test": bench.test_items("test_lumbar")})
+    run = MeasureRun(bench, Training("modified_unet"), Inference(), seed=0)
+    write_datalist(tmp_path / "test.json", {"training": [], "test": bench.set_items("test_lumbar")})
     names = ("train", "pretrain", "baseline", "evaluate")
     workflow = ConfigWorkflow(
         config_file=[str(repository / "bundle" / "configs" / f"{name}.json") for name in names],
@@ -237,17 +236,17 @@ def test_baseline_weights_are_evaluated_by_the_bundle_too(bench: Bench, tmp_path
 
 def test_a_note_beside_the_results_comes_into_the_introduction(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
-    text = "One seed,\ntwo cores.\n\nAs said.\n\n```bash\nrun a \\\n    --set b=1\n```\n\nNo more.\n"
+    text = "One seed, two cores.\n\nAs said.\n\n```bash\nrun a \\\n    --set b=1\n```\n\nNo more.\n"
     (tmp_path / "results" / "note.txt").write_text(text, encoding="utf-8")
     html, markdown = (page.read_text(encoding="utf-8") for page in report(tmp_path, tmp_path))
     before = markdown.split("## Experiments")[0]
-    assert before.endswith("One seed, two cores.\n\nAs said.\n\n```bash\nrun a \\\n    --set b=1\n```\n\nNo more.\n\n")
+    assert before.endswith(text + "\n")
     assert "<p>One seed, two cores.</p>" in html
 
 
-def test_rows_are_run_alone(bench: Bench) -> None:
+def test_rows_are_run_alone(bench: Workspace) -> None:
     said: list[str] = []
     run_experiments(find_experiments(["ablations"]), bench, say=said.append, dry_run=True, rows=["loss_dice"])
-    assert [line.split("] ")[1].split(" ")[0] for line in said[:-1]] == ["make", "make", "train", "measure"]
+    assert [line.split("] ")[1].split(" ")[0] for line in said] == ["make", "make", "train", "measure"]
     with pytest.raises(ValueError, match="no row 'sigma'; there are default, sigma_50"):
         run_experiments(find_experiments(["ablations"]), bench, dry_run=True, rows=["sigma"])
