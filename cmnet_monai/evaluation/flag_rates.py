@@ -69,54 +69,6 @@ def _whole_spine(seed: int, height: int) -> Pixels:
     return film.pixels
 
 
-def _cervical(seed: int, height: int) -> Pixels:
-    """A neck from the side, drawn: C2 to T2 on a lordotic curve, spinous processes, skull, jaw, airway, shoulders.
-
-    Sizes are those of adults (bodies 16 to 20 mm deep and 12 to 15 mm high, discs of 5 mm); a film is 240 mm high.
-    """
-    rng = np.random.default_rng(seed)
-    mm = 240.0 / height
-    x, y = np.meshgrid(np.arange(int(0.75 * height)) * mm, np.arange(height) * mm, indexing="ij")
-    spine_x, bend = rng.uniform(85, 105), rng.uniform(4, 16)
-    size = rng.uniform(0.92, 1.1)
-
-    def spine(at_y: Any) -> Any:  # lordotic: forward in the middle
-        return spine_x - bend * np.sin(np.pi * np.clip((at_y - 70) / 110, 0, 1))
-
-    neck = np.clip(1 - ((x - spine(y) + 8) / (62 + 0.1 * np.maximum(y - 150, 0) ** 1.2)) ** 2, 0, None)
-    film = 0.9 * np.sqrt(neck) + 1.6 / (
-        1 + np.exp(-(y - rng.uniform(180, 200) - 0.15 * (x - spine_x)) / 6)
-    )  # shoulders
-    film += 1.3 * _smooth_box(x, y, (spine_x - 5, 8), (78, 52), 0.0, 45.0, 2.0)  # skull
-    film += 0.7 * _smooth_box(x, y, (spine_x - 52, 70), (34, 6), 0.35, 5.0, 2.0)  # jaw
-    film -= 0.35 * _smooth_box(x, y, (spine_x - 30, 130), (7, 80), -0.1, 6.0, 2.0)  # airway
-    middle = 72.0
-    for number in range(9):  # C2 to T2
-        high, deep = (6.2 + 0.2 * number) * size, (8.0 + 0.25 * number) * size
-        at = float(spine(middle)), middle
-        tilt = float(np.arctan((spine(middle + 5) - spine(middle - 5)) / 10))
-        film += 0.5 * _smooth_box(x, y, at, (deep, high), tilt, 2.0, 0.6)
-        film += 0.25 * _smooth_box(x, y, (at[0] + 2.6 * deep, middle + 6), (9, 3), tilt - 0.4, 2.0, 1.0)
-        middle += 2 * high + 4.5 * size
-    return ndimage.gaussian_filter(film, 0.5 / mm) + rng.normal(0, 0.03, film.shape)
-
-
-def _smooth_box(
-    x: Pixels,
-    y: Pixels,
-    centre: tuple[float, float],
-    half: tuple[float, float],
-    turn: float,
-    radius: float,
-    edge: float,
-) -> Pixels:
-    """1 inside a turned box of rounded corners, 0 outside; lengths in mm, the turn in radians."""
-    dx, dy = x - centre[0], y - centre[1]
-    along, across = dx * np.cos(turn) - dy * np.sin(turn), dx * np.sin(turn) + dy * np.cos(turn)
-    out = np.maximum(np.abs(along) - half[0] + radius, 0), np.maximum(np.abs(across) - half[1] + radius, 0)
-    return np.clip((radius - np.hypot(*out)) / edge, 0, 1)
-
-
 def _noise(smoothing: float) -> Callable[[int, int], Pixels]:
     def make(seed: int, height: int) -> Pixels:
         noise = np.random.default_rng(seed).normal(size=(int(0.7 * height), height))
@@ -125,38 +77,16 @@ def _noise(smoothing: float) -> Callable[[int, int], Pixels]:
     return make
 
 
-def _exposed(seed: int, height: int) -> Pixels:
-    """A detector without a patient: the beam's fall-off, and noise."""
-    rng = np.random.default_rng(seed)
-    x, y = np.ogrid[: int(0.7 * height), :height]
-    fall_off = ((x - rng.uniform(0.2, 0.5) * height) ** 2 + (y - height / 2) ** 2) / height**2
-    return -fall_off + rng.normal(0, 0.01, fall_off.shape)
-
-
-def _bars(seed: int, height: int) -> Pixels:
-    """A resolution phantom: a column of bright bars, which a network may take for a spine."""
-    rng = np.random.default_rng(seed)
-    film = rng.normal(0, 0.05, (int(0.7 * height), height))
-    pitch = height // int(rng.integers(6, 14))
-    left = int(rng.uniform(0.1, 0.3) * height)
-    for top in range(pitch // 2, height - pitch, pitch):
-        film[left : left + int(0.2 * height), top : top + pitch // 2] += 1.0
-    return film
-
-
 KINDS: Mapping[str, Callable[[int, int], Pixels]] = MappingProxyType(
     {
         RIGHT: _film("lumbar"),
         "lateral thoracic": _film("thoracic"),
         "lateral whole spine": _whole_spine,
-        "lateral cervical": _cervical,
         "turned by 90 degrees": _turned(1),
         "turned by 270 degrees": _turned(3),
         "upside down": _turned(2),
         "noise": _noise(0.0),
         "clouds": _noise(0.02),
-        "no patient": _exposed,
-        "bar phantom": _bars,
     }
 )
 """Makers of films, (x, y), bone bright, from a seed and a height in px."""

@@ -11,21 +11,23 @@ from PIL import Image
 
 from cmnet_monai.datasets import read_datalist
 from cmnet_monai.evaluation.film_variants import VARIANTS
-from cmnet_monai.evaluation.inference_settings import WAYS, Way, compare_readings, compare_variants
 from cmnet_monai.evaluation.score_results import score_results, write_scores
+from cmnet_monai.evaluation.settings import SETTINGS, Grid, Setting, compare_settings, compare_variants
 from cmnet_monai.io import read_film
 
+GRID = Grid((64, 128), base_channels=8)
 
-@pytest.mark.parametrize("way", [Way(2, True, "levels"), Way(1, False, "levels")], ids=str)
-def test_shipped_ways_score_as_the_inference_workflow_does(
-    way: Way, infer: Callable[..., dict[str, Any]], dataset: Path, weights: Path, tmp_path: Path
+
+@pytest.mark.parametrize("setting", [Setting(2, True, "levels"), Setting(1, False, "levels")], ids=str)
+def test_shipped_settings_score_as_the_inference_workflow_does(
+    setting: Setting, infer: Callable[..., dict[str, Any]], dataset: Path, weights: Path, tmp_path: Path
 ) -> None:
     items = read_datalist(dataset, "test")
-    settings = {"ckpt_path": str(weights), "spatial_size": [64, 128], "base_channels": 8}
-    infer(items[0]["image"], tmp_path / "results", passes=way.passes, mirror=way.mirror, **settings)
+    network = {"ckpt_path": str(weights), "spatial_size": [64, 128], "base_channels": 8}
+    infer(items[0]["image"], tmp_path / "results", passes=setting.passes, mirror=setting.mirror, **network)
     write_scores(tmp_path / "expected", *score_results(items, tmp_path / "results"))
-    report = compare_readings([(items, weights)], tmp_path / "out", [way], (64, 128), base_channels=8)
-    assert str(way) in report.read_text(encoding="utf-8")
+    report = compare_settings([(items, weights)], tmp_path / "out", [setting], GRID)
+    assert str(setting) in report.read_text(encoding="utf-8")
     (folder,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
     for table in ("films.csv", "bodies.csv"):
         found, expected = (
@@ -34,16 +36,16 @@ def test_shipped_ways_score_as_the_inference_workflow_does(
         assert found == expected and found
 
 
-def test_protocols_read_different_channels_of_the_same_maps(dataset: Path, weights: Path, tmp_path: Path) -> None:
+def test_protocols_use_different_channels_of_the_same_maps(dataset: Path, weights: Path, tmp_path: Path) -> None:
     items = read_datalist(dataset, "test")
-    ways = [way for way in WAYS if way.passes == 1 and not way.mirror]
-    assert [way.protocol for way in ways] == ["levels", "visible", "lumbar"]
-    compare_readings([(items, weights)], tmp_path, ways, (64, 128), base_channels=8)
+    settings = [setting for setting in SETTINGS if setting.passes == 1 and not setting.mirror]
+    assert [setting.protocol for setting in settings] == ["levels", "visible", "lumbar"]
+    compare_settings([(items, weights)], tmp_path, settings, GRID)
     dice = [
-        next(csv.DictReader((tmp_path / f"{way.protocol}_1_pass" / "films.csv").open(encoding="utf-8")))["dice"]
-        for way in ways
+        next(csv.DictReader((tmp_path / f"{setting.protocol}_1_pass" / "films.csv").open(encoding="utf-8")))["dice"]
+        for setting in settings
     ]
-    # The untrained channels differ, so what is read from L1-L5's own cannot be what is read from the vertebrae's.
+    # The untrained channels differ, so what L1-L5's own give cannot be what the vertebrae's give.
     assert dice[2] != dice[1]
 
 
@@ -53,10 +55,9 @@ def test_film_and_its_copy_in_other_formats_score_alike(dataset: Path, weights: 
     pixels = read_film(item["image"]).pixels.astype(float)
     scaled = np.rint(255 * (pixels - pixels.min()) / np.ptp(pixels)).astype(np.uint8)
     Image.fromarray(np.ascontiguousarray(scaled.T)).save(tmp_path / "film.png")
-    items, way = [{**item, "image": str(tmp_path / "film.png")}], Way(1, False, "levels")
-    network = {"spatial_size": (64, 128), "base_channels": 8}
-    plain = compare_readings([(items, weights)], tmp_path / "plain", [way], **network).read_text(encoding="utf-8")
-    varied = compare_variants([(items, weights)], tmp_path / "varied", way, **network).read_text(encoding="utf-8")
+    items, setting = [{**item, "image": str(tmp_path / "film.png")}], Setting(1, False, "levels")
+    plain = compare_settings([(items, weights)], tmp_path / "plain", [setting], GRID).read_text(encoding="utf-8")
+    varied = compare_variants([(items, weights)], tmp_path / "varied", setting, GRID).read_text(encoding="utf-8")
     rows = {line.split("|")[1].strip(): line.split("|")[2:] for line in varied.splitlines()[2:]}
     assert list(rows) == list(VARIANTS)
     assert rows["8 bit PNG"] == rows["16 bit PNG"] == rows["12 bit DICOM, MONOCHROME1"]

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from cmnet_monai.datasets import synthesize
-from cmnet_monai.evaluation import federated
-from cmnet_monai.evaluation.federated import Site, as_table, compare_ways, federated_average, make_client
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "nvflare"
+sys.path.insert(0, str(EXAMPLES))
+import federated  # noqa: E402
+from federated import Site, as_table, compare_ways, federated_average, make_client  # noqa: E402
 
 SMALL = {"spatial_size": [48, 64], "base_channels": 8, "batch_size": 2, "learning_rate": 1e-3, "device": "cpu"}
 

@@ -1,12 +1,14 @@
 """Federated training of the bundle's network: sites that keep their films, against each alone and all films pooled.
 
+python federated.py SITE SITE ... OUT --rounds 10 --local-epochs 2
+
 Each site is a `monai.fl.client.MonaiAlgo` on the bundle's ``train.json``; the server's part, the mean of the sites'
 weights weighted by their films (FedAvg; McMahan et al., 2017), is done here, in one process.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,12 @@ from typing import Any
 
 import torch
 
+from cmnet_monai.bundle_location import bundle_root
 from cmnet_monai.datasets import read_datalist
+from cmnet_monai.engines import save_weights
 from cmnet_monai.engines.checkpoints import LAST_CHECKPOINT
+from cmnet_monai.io.files.json import read_json, write_json
+from cmnet_monai.io.files.tables import markdown_table
 
 Weights = Mapping[str, torch.Tensor]
 Scores = dict[str, dict[str, float]]
@@ -163,8 +169,6 @@ def compare_ways(
     Returns:
         Path of ``federated.json``: for each way the Dice at each site.
     """
-    from cmnet_monai.engines import save_weights
-    from cmnet_monai.io import atomic_write
 
     def client(name: str, folders: Sequence[Path], epochs: int) -> Any:
         return make_client(name, bundle, output / "runs" / name, folders, epochs, **settings)
@@ -193,15 +197,33 @@ def compare_ways(
     save_weights(network, output / "federated.pt")
     report = output / "federated.json"
     record = {"dice": scores, "films": dict(zip((site.name for site in sites), films)), "rounds": rounds}
-    with atomic_write(report) as temporary:
-        temporary.write_text(json.dumps({**record, "local_epochs": local_epochs, "settings": settings}, indent=2))
+    write_json(report, {**record, "local_epochs": local_epochs, "settings": settings})
     return report
 
 
 def as_table(report: Path) -> str:
     """The scores of `compare_ways` as a Markdown table."""
-    dice: Scores = json.loads(report.read_text(encoding="utf-8"))["dice"]
+    dice: Scores = read_json(report)["dice"]
     names = list(next(iter(dice.values())))
-    rows = [f"| weights | {' | '.join(f'Dice at {name}' for name in names)} |", "| --- |" + " --- |" * len(names)]
-    rows += [f"| {way} | {' | '.join(f'{at[name]:.3f}' for name in names)} |" for way, at in dice.items()]
-    return "\n".join(rows)
+    rows = [[way, *(f"{at[name]:.3f}" for name in names)] for way, at in dice.items()]
+    return markdown_table(["weights", *(f"Dice at {name}" for name in names)], rows)
+
+
+def main() -> None:
+    """Train sites together without sharing films, and compare with each alone and with pooled films."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("sites", type=Path, nargs="+", help="two or more folders with datalist.json, one a site")
+    parser.add_argument("output", type=Path, help="folder for federated.json, federated.pt and the runs")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--local-epochs", type=int, default=1, help="epochs of each round")
+    parser.add_argument("--tiny", action="store_true", help="a small network and grid, for a CPU")
+    chosen = parser.parse_args()
+    sites = [Site(folder.resolve().name, folder.resolve()) for folder in chosen.sites]
+    settings = TINY if chosen.tiny else {}
+    where = bundle_root(None).resolve(), chosen.output.resolve()
+    report = compare_ways(sites, *where, chosen.rounds, chosen.local_epochs, **settings)
+    print(f"\n{as_table(report)}\n\nscores: {report}")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmnet_monai.evaluation.morphometry_bias import (
+from cmnet_monai.evaluation.measures import (
     Comparison,
     bias_table,
     compare_film,
