@@ -29,8 +29,6 @@ def main() -> None:
 
     paths = [str(Path(__file__).parent.resolve()), os.environ.get("PYTHONPATH", "")]  # client.py imports federated
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-        [str(Path(__file__).parent.resolve()), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    )
     judges = {name: make_client(name, bundle, output / "judges" / name, [sites / name], 1, **TINY) for name in names}
     start = {key: value.cpu().clone() for key, value in judges[names[0]].get_weights().weights.items()}
     torch.save(start, output / "start.pt")
