@@ -29,7 +29,7 @@ app.command("export")(package.export)
 
 def _version(show: bool) -> None:
     if show:
-        from cmnet_monai import __version__
+        from cmnet_monai._version import __version__
 
         typer.echo(f"cmnet-monai {__version__}")
         raise typer.Exit()
