@@ -22,7 +22,7 @@ from cmnet_monai.morphometry import (
     measure_points,
     polygon_outline,
 )
-from cmnet_monai.morphometry.spine import CHAIN, chain_centres, directions_down
+from cmnet_monai.morphometry.spine import CHAIN, centres_of, directions_down, find_regions
 
 
 def run_outline_consistency(outlines: str | Path, labels: str | Path, folder: str | Path) -> Path:
@@ -66,7 +66,8 @@ def run_outline_consistency(outlines: str | Path, labels: str | Path, folder: st
 def _polygon_points(content: dict[str, Any], label_map: NDArray[np.integer]) -> dict[int, BodyPoints]:
     polygons = {LABEL_OF_LEVEL[str(body["level"])]: body["outline"] for body in content["vertebrae"]}
     labels = [label for label in CHAIN if label in polygons]
-    downs = directions_down(chain_centres(label_map, labels))
+    regions = find_regions(label_map)
+    downs = directions_down(centres_of(regions[label] for label in labels))
     points = {}
     for label, down in zip(labels, downs):
         try:

@@ -1,7 +1,6 @@
 """Pictures of films and of what was found on them."""
 
 from cmnet_monai.visualize.batch_page import write_batch_page
-from cmnet_monai.visualize.film import save_reading
-from cmnet_monai.visualize.overlay import save_overlay
+from cmnet_monai.visualize.overlay import save_overlay, save_reading
 
 __all__ = ["save_overlay", "save_reading", "write_batch_page"]
