@@ -67,7 +67,7 @@ def test_level_has_its_colour_of_the_table_and_heights_stand_behind(tmp_path: Pa
     for label in (L4, L5):
         assert hue_is(picture, level_colours()[label][1]).sum() > 200
     rows = slice(40, 500)  # below the title, above the words
-    behind, front = 205, 75  # the bodies' walls are columns 100 and 40 of the film's 200, the picture has 400
+    behind, front = 240, 122  # the bodies lie between, columns 60 to 120 of the film's 200
     for side, there, empty in (
         ("left", slice(behind, None), slice(front)),
         ("right", slice(front), slice(behind, None)),
