@@ -8,10 +8,10 @@ from typing import Annotated, Optional
 
 import typer
 
-from cmnet_monai import cli_experiments, cli_package, cli_predict, cli_results
-from cmnet_monai.cli_common import fail as _fail
-from cmnet_monai.cli_common import name_and_value as _name_and_value
-from cmnet_monai.cli_common import quiet as _quiet
+from cmnet_monai.cli import experiments, package, predict, results
+from cmnet_monai.cli.common import fail as _fail
+from cmnet_monai.cli.common import name_and_value as _name_and_value
+from cmnet_monai.cli.common import quiet as _quiet
 
 _Files = Optional[list[Path]]  # noqa: UP045
 
@@ -24,18 +24,18 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-app.add_typer(cli_experiments.app, name="experiments")
-app.command("predict")(cli_predict.predict)
-app.command("package")(cli_package.package)
-app.command("export")(cli_package.export)
-app.command("licences")(cli_package.licences)
-app.command("calibrate")(cli_results.calibrate)
-app.command("compare-measures")(cli_results.compare_measures)
+app.add_typer(experiments.app, name="experiments")
+app.command("predict")(predict.predict)
+app.command("package")(package.package)
+app.command("export")(package.export)
+app.command("licences")(package.licences)
+app.command("calibrate")(results.calibrate)
+app.command("compare-measures")(results.compare_measures)
 
 
 def _version(show: bool) -> None:
     if show:
-        from cmnet_monai import __version__
+        from cmnet_monai._version import __version__
 
         typer.echo(f"cmnet-monai {__version__}")
         raise typer.Exit()
