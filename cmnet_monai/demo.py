@@ -12,6 +12,7 @@ import numpy as np
 
 from cmnet_monai.conventions import LEVEL_OF_LABEL, LUMBAR_LABELS
 from cmnet_monai.io.files.results import ResultFiles, centres_record
+from cmnet_monai.metrics.pixels import mask_dice
 
 DEMO_SEED = 20_260_001
 """Far from the seeds that training sets are made with; a training set of this seed would hold other films anyway."""
@@ -97,7 +98,7 @@ def _compare(folder: Path, name: str, record: Mapping[str, Any]) -> DemoRow:
     centres = centres_record(result)["centres"]
     truth = json.loads((folder / "truth" / f"{name}.json").read_text(encoding="utf-8"))["bodies"]
     lumbar = np.isin(labels, LUMBAR_LABELS)
-    dice = 2.0 * float((mask & lumbar).sum()) / max(float(mask.sum() + lumbar.sum()), 1.0)
+    dice = mask_dice(mask, lumbar)
     errors, found = _centre_errors(centres, truth, labels)
     film = read_film(folder / "films" / f"{name}.dcm").pixels
     save_overlay(folder / "overlays" / f"{name}.png", film, mask, centres, lumbar, title=f"{name}: Dice {dice:.3f}")

@@ -62,6 +62,7 @@ class SegmentedFilm:
         pixels: the film, (x, y), linear values, bone bright.
         problems: outputs that could not be written and why.
         left_out: endings of files that this film cannot have, each with the reason.
+        begun: whether the files of an earlier result have gone.
     """
 
     name: str
@@ -70,6 +71,7 @@ class SegmentedFilm:
     pixels: np.ndarray
     problems: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    begun: bool = False
 
 
 class FilmEvaluator(SupervisedEvaluator):

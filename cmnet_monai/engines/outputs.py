@@ -58,7 +58,10 @@ class FilmOutput:
         self.run(engine.state.film)  # type: ignore[attr-defined]
 
     def run(self, film: SegmentedFilm) -> None:
-        """Write the files of a film, or note on it why not."""
+        """Write the files of a film, or note on it why not; the first output clears away an earlier result."""
+        if not film.begun:
+            ResultFiles(self.output_dir, film.name).remove()
+            film.begun = True
         reason = self.reason_against(film)
         if reason:
             film.left_out |= dict.fromkeys(self.suffixes, f"no {self.what}: {reason}")

@@ -85,7 +85,8 @@ def _points(points_xy: Sequence[Sequence[float]], what: str, least: int) -> None
 def measured_sites(result: FilmResult) -> list[MeasuredSite]:
     """Every vertebra and disc of a film, and the lumbar spine where there is anything to say of it.
 
-    Candidates for grades stay out: they are not validated. Flags of the film belong to the lumbar spine.
+    Candidates for grades stay out: they are not validated. Flags of the film, and of bodies that have no group
+    of their own, belong to the lumbar spine.
     """
     slips = {disc.upper: tuple(m for m in disc.measures if m.name == "slip") for disc in result.discs}
     sites = [_vertebra(result, body, slips.get(body.level, ())) for body in result.vertebrae]
@@ -93,7 +94,8 @@ def measured_sites(result: FilmResult) -> list[MeasuredSite]:
         MeasuredSite(f"{disc.upper}-{disc.lower}", _coded(m for m in disc.measures if m.name.startswith("disc_")))
         for disc in result.discs
     ]
-    whole, flags = _coded(result.measures), [flag.text for flag in result.flags_of(None)]
+    named = {body.level for body in result.vertebrae}
+    whole, flags = _coded(result.measures), [flag.text for flag in result.flags if flag.level not in named]
     if whole or flags:
         sites.append(MeasuredSite(LUMBAR_SPINE, whole, flags=flags))
     return sites
@@ -107,7 +109,7 @@ def _vertebra(result: FilmResult, body: Vertebra, slip: Sequence[Measure]) -> Me
     if body.corners_xy_px is not None and body.end_plates_xy_px is not None:
         corners, plates = body.corners_xy_px, body.end_plates_xy_px
         upper, lower = (corners[0], plates[0], corners[1]), (corners[3], plates[1], corners[2])
-    flags = [flag.text for flag in result.flags if flag.level == body.level]
+    flags = [flag.text for flag in result.flags_of(body.level)]
     return MeasuredSite(body.level, _coded(measures), {}, flags, body.centre_xy_px, upper, lower)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cmnet_monai.io.files.atomic import atomic_write
+from cmnet_monai.io.files.atomic import write_text
 
 
 def read_json(path: str | Path) -> Any:
@@ -26,8 +26,7 @@ def write_json(path: str | Path, content: Any, indent: int | None = 1) -> None:
     ({'dice': None, 'film': 'a.dcm'}, None)
     """
     text = json.dumps(_finite(content), indent=indent, default=str, allow_nan=False)
-    with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def _finite(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""CSV tables, safe to open in a spreadsheet."""
+"""CSV tables, safe to open in a spreadsheet, and tables in Markdown."""
 
 from __future__ import annotations
 
@@ -54,6 +54,19 @@ def write_table(
         writer = csv.writer(stream)
         writer.writerow(columns)
         writer.writerows([_cell(row.get(column), number) for column in columns] for row in rows)
+
+
+def markdown_table(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
+    """A table in Markdown.
+
+    >>> print(markdown_table(["film", "Dice"], [["a|b", 0.5]]))
+    | film | Dice |
+    | --- | --- |
+    | a\\|b | 0.5 |
+    """
+    titles = list(head)
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def _cell(value: Any, number: str) -> Any:
