@@ -11,6 +11,7 @@ from typing import Any
 
 from cmnet_monai.engines.manifest import DONE, KEPT
 from cmnet_monai.engines.tables import failures
+from cmnet_monai.io.errors import unwrapped
 from cmnet_monai.io.files.results import MANIFEST_NAME
 
 
@@ -53,6 +54,8 @@ def run_inference(bundle: str | Path, overlays: Iterable[str] = (), **overrides:
         bundle: the bundle's folder.
         overlays: names of configs that are laid over ``inference.json``.
         overrides: values of the config by name: ``dataset_dir``, ``output_dir`` and what else it documents.
+    Raises:
+        Exception: whatever the config raises, as it is.
     """
     from monai.bundle import ConfigWorkflow
 
@@ -63,9 +66,14 @@ def run_inference(bundle: str | Path, overlays: Iterable[str] = (), **overrides:
         bundle_root=str(bundle),
         **overrides,
     )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
+    try:
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+        return
+    except RuntimeError as error:
+        failed = unwrapped(error)
+    raise failed
 
 
 def predict(sources: Iterable[str | Path], output_dir: str | Path, bundle: str | Path, **settings: Any) -> Prediction:
