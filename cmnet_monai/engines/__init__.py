@@ -30,6 +30,7 @@ from cmnet_monai.engines.manifest import RunManifest, own_share, pending_films, 
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import as_switch, prepare_run
 from cmnet_monai.engines.trainer import FilmTrainer
+from cmnet_monai.engines.weights import WeightsRecord, read_weights_record, write_weights_record
 
 __all__ = [
     "Attach",
@@ -44,6 +45,7 @@ __all__ = [
     "RunManifest",
     "TrainingCheckpoint",
     "WeightAverage",
+    "WeightsRecord",
     "as_switch",
     "average_weights",
     "default_device",
@@ -59,9 +61,11 @@ __all__ = [
     "prepare_film_batch",
     "prepare_run",
     "read_checkpoint",
+    "read_weights_record",
     "save_weights",
     "start_distributed",
     "stop_distributed",
     "versions",
     "with_precision",
+    "write_weights_record",
 ]

@@ -34,7 +34,7 @@ from cmnet_monai.evaluation.score_results import write_scores
 from cmnet_monai.io import atomic_write, read_label_map
 from cmnet_monai.networks import CMNet, prepare_for_inference
 from cmnet_monai.transforms import LabelMapd, SelectVertebraed
-from cmnet_monai.transforms.training_pipeline import load_film, prepare_film
+from cmnet_monai.transforms.film_preprocessing import FilmPreprocessing
 
 Maps = NDArray[np.floating]
 Scores = tuple[list[FilmScore], list[BodyScore]]
@@ -137,7 +137,7 @@ def _read_all(
     base_channels: int,
 ) -> dict[Way, Scores]:
     scores: dict[Way, Scores] = {way: ([], []) for way in ways}
-    chain = Compose([*load_film(with_label=False), *prepare_film(spatial_size, with_label=False)])
+    chain = FilmPreprocessing(spatial_size)
     for items, weights in runs:
         network = CMNet(base_channels, s1_channel=True, lumbar_channel=True)
         load_weights(network, weights)
