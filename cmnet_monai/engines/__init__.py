@@ -1,34 +1,32 @@
 """What the bundle plugs into MONAI engines: checkpoints, fault tolerance, manifests."""
 
 from cmnet_monai.engines.averaging import WeightAverage
-from cmnet_monai.engines.checkpoints import (
-    TrainingCheckpoint,
-    average_weights,
-    load_weights,
-    pack_checkpoint,
-    read_checkpoint,
-    save_weights,
+from cmnet_monai.engines.checkpoints import TrainingCheckpoint, pack_checkpoint
+from cmnet_monai.engines.distributed import (
+    default_device,
+    distributed_device,
+    distributed_network,
+    must_repeat_films,
+    start_distributed,
+    stop_distributed,
 )
 from cmnet_monai.engines.evaluator import FilmEvaluator, FilmEvents
 from cmnet_monai.engines.handlers import (
     Attach,
     EpochProgress,
     EpochSeed,
-    OnMainProcess,
-    default_device,
-    distributed_device,
-    distributed_network,
+    RunLog,
+    ValidateEpochs,
     film_metadata,
+    film_metrics,
     lower_is_better,
-    must_repeat_films,
     prepare_film_batch,
-    start_distributed,
-    stop_distributed,
 )
 from cmnet_monai.engines.inferers import FilmInferer
 from cmnet_monai.engines.manifest import RunManifest, own_share, pending_films, versions
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
-from cmnet_monai.engines.runs import as_switch, prepare_run
+from cmnet_monai.engines.runs import as_switch, config_settings, prepare_run
+from cmnet_monai.engines.state_dicts import average_weights, load_weights, read_checkpoint, save_weights
 from cmnet_monai.engines.trainer import FilmTrainer
 from cmnet_monai.engines.weights import WeightsRecord, read_weights_record, write_weights_record
 
@@ -41,17 +39,20 @@ __all__ = [
     "FilmEvents",
     "FilmInferer",
     "FilmTrainer",
-    "OnMainProcess",
+    "RunLog",
     "RunManifest",
     "TrainingCheckpoint",
+    "ValidateEpochs",
     "WeightAverage",
     "WeightsRecord",
     "as_switch",
     "average_weights",
+    "config_settings",
     "default_device",
     "distributed_device",
     "distributed_network",
     "film_metadata",
+    "film_metrics",
     "load_weights",
     "lower_is_better",
     "must_repeat_films",

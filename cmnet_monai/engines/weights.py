@@ -28,7 +28,7 @@ class WeightsRecord:
         label_protocol: see `cmnet_monai.conventions.channel_names`.
         base_channels: channels of the network's finest level.
         heatmap_sigma: standard deviation of a centre's or a prompt's Gaussian, in pixels of the grid.
-        network: see `cmnet_monai.networks.make_network`.
+        network_name: see `cmnet_monai.networks.make_network`.
         corner_channel: whether the output's last channel is the corners of the bodies.
         equalisation: whether films were equalised, see `cmnet_monai.transforms.FilmPreprocessing`.
         crop_border: whether their empty borders were cut off.
@@ -43,7 +43,7 @@ class WeightsRecord:
     label_protocol: str
     base_channels: int
     heatmap_sigma: float
-    network: str = "cmnet"
+    network_name: str = "cmnet"
     corner_channel: bool = False
     equalisation: bool = True
     crop_border: bool = True

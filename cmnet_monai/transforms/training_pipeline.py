@@ -153,6 +153,9 @@ class TrainingTargets(Compose):
         prompt_prob: probability of a centre prompt; None: there is none.
         prompt_as: "channel": the prompt is the image's second channel; "item": it has the key "prompt".
 
+    Attributes:
+        without_prompt: the same chain without a prompt, for validation.
+
     >>> import torch
     >>> from monai.data import MetaTensor
     >>> image, label = MetaTensor(torch.zeros(1, 64, 96)), torch.zeros(1, 64, 96)
@@ -179,13 +182,11 @@ class TrainingTargets(Compose):
         ]
         if corner_channel:
             steps.append(AppendCornersd("label", target_key="target", protocol=protocol, sigma_px=sigma_px))
-        kept = ["image", "target"]
+        self.without_prompt = Compose([*steps, SelectItemsd(kept := ["image", "target"])])
         if prompt_prob is not None:
             steps.append(RandCentrePromptd("points", refer_key="image", prob=prompt_prob, sigma_px=sigma_px))
-            if prompt_as == "channel":
-                steps.append(ConcatItemsd(["image", "prompt"], name="image"))
-            else:
-                kept.append("prompt")
+            steps += [ConcatItemsd(["image", "prompt"], name="image")] if prompt_as == "channel" else []
+            kept = kept if prompt_as == "channel" else [*kept, "prompt"]
         super().__init__([*steps, SelectItemsd(kept)])
 
 

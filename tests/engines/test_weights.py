@@ -28,7 +28,7 @@ def test_record_is_one_plain_json_file_beside_the_weights(weights: Path) -> None
     assert json.loads((weights.parent / "model.json").read_text(encoding="utf-8")) == {
         "sha256": {"model.pt": hashlib.sha256(b"weights").hexdigest()},
         **SETTINGS,
-        "network": "cmnet",
+        "network_name": "cmnet",
         "corner_channel": False,
         "equalisation": False,
         "crop_border": True,
