@@ -26,6 +26,7 @@ from cmnet_monai.engines.inferers import FilmInferer
 from cmnet_monai.engines.manifest import RunManifest, own_share, pending_films, versions
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import as_switch, config_settings, prepare_run
+from cmnet_monai.engines.schedules import ConstantThenDecay
 from cmnet_monai.engines.state_dicts import average_weights, load_weights, read_checkpoint, save_weights
 from cmnet_monai.engines.trainer import FilmTrainer
 from cmnet_monai.engines.weights import WeightsRecord, read_weights_record, write_weights_record
@@ -33,6 +34,7 @@ from cmnet_monai.engines.weights import WeightsRecord, read_weights_record, writ
 __all__ = [
     "Attach",
     "AutocastNetwork",
+    "ConstantThenDecay",
     "EpochProgress",
     "EpochSeed",
     "FilmEvaluator",

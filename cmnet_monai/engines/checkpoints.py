@@ -46,6 +46,7 @@ class TrainingCheckpoint:
         lr_scheduler: the schedule of the learning rate, if there is one.
         evaluator: the engine that validates; its key metric decides, higher is better. None: the last is the best.
         average: a `WeightAverage`; ``best.pt`` then holds the averaged weights.
+        keep_all: whether the weights that ``best.pt`` would get are kept after every epoch, as ``epoch_0001.pt``.
         record: what the weights are trained with; written beside them (``best.json``).
     """
 
@@ -57,10 +58,12 @@ class TrainingCheckpoint:
         lr_scheduler: Any = None,
         evaluator: Any = None,
         average: WeightAverage | None = None,
+        keep_all: bool = False,
         record: WeightsRecord | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.average = average
+        self.keep_all = keep_all
         self.record = record
         self.network = network
         self.optimizer = optimizer
@@ -90,7 +93,7 @@ class TrainingCheckpoint:
             self.average.load_state_dict(state.get("average") or {})
         self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
         if self.best_epoch == state["epoch"] and is_main_process():  # killed, perhaps, before it was written
-            self._keep()
+            self._keep(BEST_WEIGHTS)
         if self.evaluator is not None and self.best_metric is not None:
             self.evaluator.state.best_metric = self.best_metric
             self.evaluator.state.best_metric_epoch = self.best_epoch
@@ -133,14 +136,16 @@ class TrainingCheckpoint:
         }
         with atomic_write(self.folder / LAST_CHECKPOINT) as temporary:
             torch.save(state, temporary)
+        if self.keep_all:
+            self._keep(f"epoch_{engine.state.epoch:04d}.pt")
         if improved:
-            self._keep()
+            self._keep(BEST_WEIGHTS)
 
-    def _keep(self) -> None:
-        best = self.folder / BEST_WEIGHTS
-        save_weights(self.network if self.average is None else self.average.network, best)
+    def _keep(self, name: str) -> None:
+        """Keep the weights, and their record beside them."""
+        save_weights(self.network if self.average is None else self.average.network, self.folder / name)
         if self.record is not None:
-            write_weights_record(best, self.record)
+            write_weights_record(self.folder / name, self.record)
 
     def _improved(self, engine: Engine) -> bool:
         if self.evaluator is None:

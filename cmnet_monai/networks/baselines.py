@@ -158,7 +158,7 @@ def make_network(
     """
     if name not in ("cmnet", "cmnet_finest_head"):
         return make_baseline(name, len(channel_names) - 1, base_channels, dropout, initial_probability)
-    channels = {f"{channel}_channel": channel in channel_names for channel in ("s1", "lumbar", "corner")}
+    channels = {f"{channel}_channel": channel in channel_names for channel in ("s1", "lumbar", "level", "corner")}
     network = CMNet(base_channels, dropout=dropout, initial_probability=initial_probability, **channels)
     return finest_head_only(network) if name == "cmnet_finest_head" else network
 

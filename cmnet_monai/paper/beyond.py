@@ -96,14 +96,14 @@ ABLATIONS = Experiment(
         Variant(
             "finest_head",
             "without deep supervision: heads at the finest level alone",
-            Training(overlays=("finest_head",)),
+            Training(settings=(("network_name", "cmnet_finest_head"),)),
             group="Deep supervision",
             against=DEFAULT,
         ),
         Variant(
             "no_equalisation",
             "without equalisation: range between percentiles scaled",
-            Training(overlays=("no_equalisation",)),
+            Training(settings=(("equalisation", False),)),
             Asking(equalise=False),
             "Equalisation",
             against=DEFAULT,
@@ -125,7 +125,7 @@ ABLATIONS = Experiment(
         Variant(
             "corners",
             "corner points as a further target",
-            Training(overlays=("corner_points",)),
+            Training(settings=(("corner_channel", True),)),
             group="Corner points",
             against=DEFAULT,
         ),

@@ -96,9 +96,7 @@ FIGURES = Experiment(
 
 VISIBLE = Training(protocol=VISIBLE_PROTOCOL)
 LOOK_A = Training(films=("train_look_a",))
-LOOK_A_BARE = Training(
-    films=("train_look_a",), settings=(("augmentation_strength", 0.0),), overlays=("no_equalisation",)
-)
+LOOK_A_BARE = Training(films=("train_look_a",), settings=(("augmentation_strength", 0.0), ("equalisation", False)))
 BATCH_NORM = Training("unet_batch_norm", films=("train_look_a",))
 ON_A, ON_B = Asking("test_look_a"), Asking("test_look_b")
 THORACIC, LOOK = "Thoracic films", "Films of another manufacturer's look"
