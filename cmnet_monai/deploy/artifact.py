@@ -34,8 +34,9 @@ def package_bundle(
     """Write a bundle as one archive that `python -m monai.bundle download --url file://...` takes.
 
     The archive holds the folder `BUNDLE_NAME`: licence, configs, model card, ``models/model.pt`` and
-    ``models/model.ts`` with their record and calibration, the package's code, and ``SHA256SUMS`` of all of it. ``configs/metadata.json``
-    names the hashes of the weights and what made them. The same bundle, code, torch and MONAI give the same bytes.
+    ``models/model.ts`` with their record and calibration, the package's code, and ``SHA256SUMS`` of all of it.
+    ``configs/metadata.json`` names the hashes of the weights and what made them. The same bundle, code, torch and MONAI
+    give the same bytes.
 
     Args:
         output: the archive, ``.zip``.

@@ -224,7 +224,8 @@ def test_kill_between_the_two_files_is_made_good(tmp_path: Path, monkeypatch: py
         return atomic_write(path)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("cmnet_monai.engines.checkpoints.atomic_write", killed_at_second_file)
+        for module in ("checkpoints", "state_dicts"):
+            patch.setattr(f"cmnet_monai.engines.{module}.atomic_write", killed_at_second_file)
         Run(tmp_path, RISING)
     assert written == ["best.pt", "last.pt", "best.pt"]
     last, best = (read_checkpoint(tmp_path / name) for name in ("last.pt", "best.pt"))
