@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from cmnet_monai.conventions import LEVEL_OF_LABEL, LUMBAR_LABELS
+from cmnet_monai.io.files.results import ResultFiles, centres_record
+from cmnet_monai.metrics.pixels import mask_dice
 
 DEMO_SEED = 20_260_001
 """Far from the seeds that training sets are made with; a training set of this seed would hold other films anyway."""
@@ -57,48 +59,22 @@ def run_demo(
         One row a film.
     """
     from cmnet_monai.datasets.synthesize import plan_films
-    from cmnet_monai.io import atomic_write
-    from cmnet_monai.io.files.results import FilmResult
+    from cmnet_monai.engines.inference import run_inference
+    from cmnet_monai.io.files.json import write_json
 
     folder = Path(output_dir)
     say(f"Making {len(DEMO_FILMS)} radiographs with known truth in {folder / 'films'} ...")
     for name, kind in DEMO_FILMS.items():
         _make(folder, name, plan_films(1, seed, kind=kind)[0])
-        for file in FilmResult(folder / "results", name).files:
-            file.unlink(missing_ok=True)
+        ResultFiles(folder / "results", name).remove()
     say(f"Running the inference workflow of {bundle} ...")
     run_inference(bundle, dataset_dir=str(folder / "films"), output_dir=str(folder / "results"), **settings)
     manifest = json.loads((folder / "results" / "manifest.json").read_text(encoding="utf-8"))
     say("Comparing with the truth and drawing overlays ...")
     rows = [_compare(folder, name, manifest["films"][name]) for name in DEMO_FILMS]
-    films = [{k: None if v != v else v for k, v in asdict(row).items()} for row in rows]  # JSON knows no NaN
-    text = json.dumps({"seed": seed, "weights": manifest["weights"], "films": films}, indent=1)
-    with atomic_write(folder / "demo.json") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    films = [asdict(row) for row in rows]
+    write_json(folder / "demo.json", {"seed": seed, "weights": manifest["weights"], "films": films})
     return rows
-
-
-def run_inference(bundle: str | Path, overlay: str = "", **overrides: Any) -> None:
-    """Run the bundle's inference workflow in this process.
-
-    Args:
-        bundle: the bundle's folder.
-        overlay: name of a config that is laid over ``inference.json``, such as ``inference_onnx``.
-        overrides: values of the config by name: ``dataset_dir``, ``output_dir`` and what else it documents.
-    """
-    from monai.bundle import ConfigWorkflow
-
-    names = ["inference", *filter(None, [overlay])]
-    workflow = ConfigWorkflow(
-        config_file=[str(Path(bundle) / "configs" / f"{name}.json") for name in names],
-        workflow_type="inference",
-        logging_file=False,
-        bundle_root=str(bundle),
-        **overrides,
-    )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
 
 
 def _make(folder: Path, name: str, plan: Any) -> None:
@@ -112,18 +88,17 @@ def _make(folder: Path, name: str, plan: Any) -> None:
 
 def _compare(folder: Path, name: str, record: Mapping[str, Any]) -> DemoRow:
     from cmnet_monai.io import read_film, read_label_map
-    from cmnet_monai.io.files.results import FilmResult
     from cmnet_monai.visualize import save_overlay
 
     if record["status"] != "done":
         raise RuntimeError(f"{record['film']}: {record.get('reason', record['status'])}. {record.get('remedy', '')}")
-    result = FilmResult(folder / "results", name)
+    result = ResultFiles(folder / "results", name).read_result()
     labels = read_label_map(folder / "labels" / f"{name}.png")
-    mask = read_label_map(result.mask_png) > 0
-    centres = json.loads(result.centres.read_text(encoding="utf-8"))["centres"]
+    mask = result.mask > 0
+    centres = centres_record(result)["centres"]
     truth = json.loads((folder / "truth" / f"{name}.json").read_text(encoding="utf-8"))["bodies"]
     lumbar = np.isin(labels, LUMBAR_LABELS)
-    dice = 2.0 * float((mask & lumbar).sum()) / max(float(mask.sum() + lumbar.sum()), 1.0)
+    dice = mask_dice(mask, lumbar)
     errors, found = _centre_errors(centres, truth, labels)
     film = read_film(folder / "films" / f"{name}.dcm").pixels
     save_overlay(folder / "overlays" / f"{name}.png", film, mask, centres, lumbar, title=f"{name}: Dice {dice:.3f}")

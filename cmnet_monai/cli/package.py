@@ -1,4 +1,4 @@
-"""`cmnet-monai package`, `export` and `licences`: what leaves this project for other tools."""
+"""`cmnet-monai package` and `export`: what leaves this project for other tools."""
 
 from __future__ import annotations
 
@@ -61,23 +61,3 @@ def export(
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         fail(error)
     typer.echo(f"{output}: {name}, {output.stat().st_size / 1e6:.1f} MB")
-
-
-def licences(
-    output: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Argument(help="Page to write, such as docs/licences.md; printed by default."),
-    ] = None,
-) -> None:
-    """List the licences of the packages that come along, and which of them are copyleft."""
-    from cmnet_monai.deploy import installed_licences, licences_page
-    from cmnet_monai.io import atomic_write
-
-    try:
-        page = licences_page(installed_licences())
-        if output is not None:
-            with atomic_write(output) as temporary:
-                temporary.write_text(page, encoding="utf-8")
-    except (OSError, ImportError) as error:  # an archive's code is no installed package
-        fail(error)
-    typer.echo(page if output is None else f"licences: {output}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from cmnet_monai.conventions import channel_names
 from cmnet_monai.engines.runs import SETTINGS_FILE, as_switch
-from cmnet_monai.io import atomic_write
+from cmnet_monai.io.files.json import write_json
 from cmnet_monai.io.files.results import file_sha256
 
 _SHA256 = "sha256"
@@ -114,8 +114,8 @@ def read_weights_record(path: str | Path, **given: Any) -> WeightsRecord:
     if missing:
         raise ValueError(
             f"{weights}: no {record_path(weights).name} beside the weights says what they were trained with. Give "
-            f"{', '.join(missing)}; or write the record once, with these settings: cmnet-monai pack-weights "
-            f"{weights.name} OUTPUT.pt --set {missing[0]}=..."
+            f"{', '.join(missing)}; or write the record once, with these settings: python -m cmnet_monai.evaluation "
+            f"pack-weights {weights.name} OUTPUT.pt --set {missing[0]}=..."
         )
     digest, wanted = file_sha256(weights), digests.get(weights.name, "")
     if wanted and digest != wanted:
@@ -141,8 +141,7 @@ def write_weights_record(path: str | Path, record: WeightsRecord) -> WeightsReco
         _, settings, digests = _read(weights)
         others = digests if settings == record.settings else {}
     content = {_SHA256: {**others, weights.name: digest}, **record.settings}
-    with atomic_write(record_path(weights)) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(record_path(weights), content)
     return replace(record, file=str(path), sha256=digest, recorded_sha256=digest)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -15,17 +14,22 @@ from scipy import stats
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL
 from cmnet_monai.decode import Calibration, fit_calibration
-from cmnet_monai.engines.manifest import DONE, KEPT, MANIFEST_NAME
-from cmnet_monai.evaluation.records import provenance, write_json
-from cmnet_monai.io import atomic_write, read_label_map, write_table
+from cmnet_monai.evaluation.records import provenance
+from cmnet_monai.evaluation.run_output import read_manifest, read_run
+from cmnet_monai.io import read_label_map, write_table
+from cmnet_monai.io.files.atomic import write_text
 from cmnet_monai.io.files.calibration import CALIBRATION_NAME
-from cmnet_monai.io.files.results import GIVEN_ENTRY, FilmResult
+from cmnet_monai.io.files.json import write_json
+from cmnet_monai.io.files.tables import markdown_table
+from cmnet_monai.metrics.pixels import mask_dice
 
 RIGHT_DICE = 0.8
 """A body is right if its region overlaps the true body of its level with at least this Dice."""
 BINS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 _NO_PART = ("levels", "given_centres")
 """Settings that change no score."""
+Run = tuple[Sequence[Mapping[str, Any]], str | Path]
+"""Films with ``image`` and ``label``, absolute paths, and the output folder of an inference run on them."""
 
 
 @dataclass(frozen=True)
@@ -53,36 +57,26 @@ class JudgedBody:
 
 
 def judge_results(items: Sequence[Mapping[str, Any]], results_dir: str | Path) -> list[JudgedBody]:
-    """The bodies that an inference run found on films with label maps.
+    """The bodies that an inference run found on films with label maps; films that the run did not do are left out.
 
-    Args:
-        items: films with ``image`` and ``label``, absolute paths; those that the run did not do are left out.
-        results_dir: output folder of the inference workflow.
     Raises:
         ValueError: none of the films was done there, or a reader gave centres on one.
     """
-    folder = Path(results_dir)
-    films = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))["films"]
-    name_of = {record["film"]: name for name, record in films.items() if record["status"] in (DONE, KEPT)}
-    bodies: list[JudgedBody] = []
-    known = [(name_of[str(item["image"])], item) for item in items if str(item["image"]) in name_of]
+    done = {image: output for image, output in read_run(results_dir).items() if output.done}
+    known = [(done[str(item["image"])], item) for item in items if str(item["image"]) in done]
     if not known:
-        raise ValueError(f"{folder}: no result of any of these films; run inference on them first")
-    for name, item in known:
-        result = FilmResult(folder, name)
-        record = json.loads(result.centres.read_text(encoding="utf-8"))
-        if record.get(GIVEN_ENTRY):
-            raise ValueError(f"{name}: a reader gave centres; a calibration is for films without")
-        found, true = read_label_map(result.labels_png), read_label_map(item["label"])
-        for centre in record["centres"]:
-            dice = _dice(found, true, LABEL_OF_LEVEL[centre["level"]])
-            bodies.append(JudgedBody(name, centre["level"], float(centre["score"]), float(centre["uncertainty"]), dice))
+        raise ValueError(f"{results_dir}: no result of any of these films; run inference on them first")
+    bodies: list[JudgedBody] = []
+    for output, item in known:
+        if output.guided():
+            raise ValueError(f"{output.name}: a reader gave centres; a calibration is for films without")
+        found, true = output.labels(), read_label_map(item["label"])
+        for centre in output.centres():
+            label = LABEL_OF_LEVEL[centre["level"]]
+            dice = mask_dice(found == label, true == label) if (found == label).any() else 0.0
+            numbers = float(centre["score"]), float(centre["uncertainty"])
+            bodies.append(JudgedBody(output.name, centre["level"], *numbers, dice))
     return bodies
-
-
-def _dice(found: NDArray[np.integer], true: NDArray[np.integer], label: int) -> float:
-    a, b = found == label, true == label
-    return 2 * float((a & b).sum()) / max(float(a.sum() + b.sum()), 1.0)
 
 
 def split_films(bodies: Sequence[JudgedBody]) -> tuple[list[JudgedBody], list[JudgedBody]]:
@@ -118,8 +112,7 @@ def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> d
             "mean_confidence": float(p[place == i].mean()),
             "share_right": float(truth[place == i].mean()),
         }
-        for i in range(len(BINS) - 1)
-        if (place == i).any()
+        for i in np.unique(place).tolist()
     ]
     share = float(truth.mean())
     auc = float("nan")
@@ -138,24 +131,20 @@ def reliability(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> d
 
 
 def run_calibration(
-    fitted_on: tuple[Sequence[Mapping[str, Any]], str | Path],
-    folder: str | Path,
-    reported_on: Mapping[str, Sequence[tuple[Sequence[Mapping[str, Any]], str | Path]]] | None = None,
-    described: str = "",
+    fitted_on: Run, folder: str | Path, reported_on: Mapping[str, Sequence[Run]] | None = None, described: str = ""
 ) -> Path:
     """Fit a calibration on half of the films of an inference run, and say how it does on the other half and elsewhere.
 
     Args:
-        fitted_on: films with label maps and the results on them. No training may have seen them.
+        fitted_on: films and the results on them. No training may have seen them.
         folder: gets ``calibration.json`` (to be put beside the weights), ``bodies.csv`` and ``reliability.md``.
-        reported_on: further films and results by a heading, such as real films with the weights of each fold.
+        reported_on: further runs by a heading, such as real films with the weights of each fold.
         described: what the films are, for the provenance.
     Returns:
         The file of the calibration.
     """
-    items, results = fitted_on
-    manifest = json.loads((Path(results) / MANIFEST_NAME).read_text(encoding="utf-8"))
-    fit, held_out = split_films(judge_results(items, results))
+    manifest = read_manifest(fitted_on[1])
+    fit, held_out = split_films(judge_results(*fitted_on))
     calibration = fit_calibration([b.score for b in fit], [b.uncertainty for b in fit], [b.right for b in fit])
     groups = {"films it was fitted on": fit, "held-out films": held_out}
     for heading, runs in (reported_on or {}).items():
@@ -163,15 +152,13 @@ def run_calibration(
     sure = {name: confidences(calibration, bodies) for name, bodies in groups.items()}
     figures = {name: reliability(sure[name], np.array([b.right for b in bodies])) for name, bodies in groups.items()}
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
     rows = [
         {"group": name, **asdict(body), "right": body.right, "confidence": float(p)}
         for name, bodies in groups.items()
         for body, p in zip(bodies, sure[name])
     ]
     write_table(target / "bodies.csv", rows, number=".4f")
-    with atomic_write(target / "reliability.md") as temporary:
-        Path(temporary).write_text(reliability_tables(figures) + "\n", encoding="utf-8")
+    write_text(target / "reliability.md", reliability_tables(figures) + "\n")
     made = {key: provenance()[key] for key in ("commit", "version")}
     content = {
         "calibration": calibration.record(),
@@ -187,17 +174,16 @@ def run_calibration(
 
 def reliability_tables(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """Figures and bins of each group of films as two Markdown tables."""
-    lines = ["| | bodies | right | mean confidence | ECE | Brier | Brier of the share | AUC |", f"|{'---|' * 8}"]
+    rows = []
     for name, f in figures.items():
-        shares = f"{f['right']} ({f['right'] / f['bodies']:.3f}) | {f['mean_confidence']:.3f} | {f['ece']:.3f}"
-        lines.append(
-            f"| {name} | {f['bodies']} | {shares} | {f['brier']:.4f} | {f['brier_of_the_share']:.4f} | {f['auc']:.2f} |"
-        )
-    lines += ["", "| confidence | " + " | ".join(figures) + " |", f"|{'---|' * (len(figures) + 1)}"]
+        right = f"{f['right']} ({f['right'] / f['bodies']:.3f})"
+        numbers = [f"{f[key]:.3f}" for key in ("mean_confidence", "ece")]
+        scores = [f"{f['brier']:.4f}", f"{f['brier_of_the_share']:.4f}", f"{f['auc']:.2f}"]
+        rows.append([name, f["bodies"], right, *numbers, *scores])
+    head = ["", "bodies", "right", "mean confidence", "ECE", "Brier", "Brier of the share", "AUC"]
+    bins = []
     for low, high in pairwise(BINS):
-        cells = []
-        for f in figures.values():
-            found = next((b for b in f["bins"] if b["from"] == low), None)
-            cells.append("-" if found is None else f"{found['share_right']:.3f} right of {found['bodies']}")
-        lines.append(f"| {low:g} to {high:g} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found = [next((b for b in f["bins"] if b["from"] == low), None) for f in figures.values()]
+        cells = ["-" if b is None else f"{b['share_right']:.3f} right of {b['bodies']}" for b in found]
+        bins.append([f"{low:g} to {high:g}", *cells])
+    return f"{markdown_table(head, rows)}\n\n{markdown_table(['confidence', *figures], bins)}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cmnet_monai.conventions import BODY_LABELS, LABEL_OF_LEVEL, LEVEL_OF_LABEL, LUMBAR_LABELS, S1_LABEL
 from cmnet_monai.decode import part_bodies
+from cmnet_monai.metrics.pixels import mask_dice
 
 Labels = NDArray[np.integer]
 WEAK_CONFIDENCE = 0.5
@@ -112,7 +113,7 @@ def score_film(
     return (
         FilmScore(
             film=film,
-            dice=_share(2 * overlap, float(mask.sum() + truth.sum())),
+            dice=mask_dice(mask, truth),
             precision=_share(overlap, float(mask.sum())) if mask.any() else float(not truth.any()),
             recall=_share(overlap, float(truth.sum())),
             bodies=len(bodies),
@@ -157,7 +158,7 @@ def _score_bodies(
                 film=film,
                 level=level,
                 confidence=float(confidence.get(level, float("nan"))),
-                dice=_share(2.0 * float((region & body).sum()), float(region.sum() + body.sum())),
+                dice=mask_dice(region, body),
                 found=bool(inside),
                 named=level in names,
                 centre_error_px=error,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import json
 import os
 import shlex
 import subprocess
@@ -25,9 +24,9 @@ from typing import Any
 from cmnet_monai.conventions import LEVEL_OF_LABEL
 from cmnet_monai.datasets import read_datalist, write_datalist
 from cmnet_monai.evaluation.film_scores import BodyScore, FilmScore
-from cmnet_monai.evaluation.report import film_table, summary_table
-from cmnet_monai.evaluation.score_results import draw_results, score_results, write_scores
-from cmnet_monai.io import atomic_write
+from cmnet_monai.evaluation.score_results import film_table, score_results, summary_table, write_scores
+from cmnet_monai.io.files.atomic import write_text
+from cmnet_monai.io.files.json import read_json, write_json
 
 SHARED_SETTINGS = frozenset({"spatial_size", "heatmap_sigma", "label_protocol", "base_channels"})
 """Settings of a training that inference with its weights must have as well."""
@@ -172,7 +171,7 @@ def _training(recipe: Recipe, configs: Sequence[str], overrides: Mapping[str, st
 
 
 def _average(step: str, weights: Sequence[Path], target: Path) -> Step:
-    command = (sys.executable, "-m", "cmnet_monai.cli.main", "pack-weights", *map(str, weights), str(target))
+    command = (sys.executable, "-m", "cmnet_monai.evaluation", "pack-weights", *map(str, weights), str(target))
     return Step(step, command)
 
 
@@ -240,7 +239,7 @@ def _run_step(
 ) -> None:
     """Run a step unless it ran to its end before, and mark it as done."""
     marker = recipe.work / "done" / f"{step.name.replace(' ', '_')}.json"
-    done = marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["identity"] == identity
+    done = (read_json(marker) or {}).get("identity") == identity
     say(f"{label}{' (done before)' if done else ''}\n    {shlex.join(step.command)}")
     if done or dry_run:
         return
@@ -248,10 +247,7 @@ def _run_step(
         _write_datalists(recipe)
     together = jobs if step.chain not in (BEFORE, AFTER) else 1
     seconds = _call(step, recipe.work / "logs" / f"{marker.stem}.log", together)
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    record = {"identity": identity, "seconds": round(seconds, 1), "command": list(step.command)}
-    with atomic_write(marker) as temporary:
-        Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(marker, {"identity": identity, "seconds": round(seconds, 1), "command": step.command})
 
 
 def _call(step: Step, log: Path, together: int = 1) -> float:
@@ -288,8 +284,7 @@ def _write_datalists(recipe: Recipe) -> None:
 
 
 def _items(datalist: Path, section: str) -> list[dict[str, Any]]:
-    content = json.loads(datalist.read_text(encoding="utf-8"))
-    return read_datalist(datalist, section) if content.get(section) else []
+    return read_datalist(datalist, section) if read_json(datalist).get(section) else []
 
 
 def score_recipe(recipe: Recipe) -> Path:
@@ -301,10 +296,7 @@ def score_recipe(recipe: Recipe) -> Path:
     }
     scores = {what: _score_part(recipe, what, runs) for what, runs in parts.items()}
     tables = [f"## {what}\n\n{film_table(*its_scores)}" for what, its_scores in scores.items()]
-    report = recipe.work / "scores" / "report.md"
-    with atomic_write(report) as temporary:
-        Path(temporary).write_text("\n\n".join([summary_table(scores), *tables]) + "\n", encoding="utf-8")
-    return report
+    return write_text(recipe.work / "scores" / "report.md", "\n\n".join([summary_table(scores), *tables]) + "\n")
 
 
 def _score_part(recipe: Recipe, what: str, runs: Sequence[str]) -> tuple[list[FilmScore], list[BodyScore]]:
@@ -314,9 +306,7 @@ def _score_part(recipe: Recipe, what: str, runs: Sequence[str]) -> tuple[list[Fi
         films_of = "all" if run == "pretrained" else run.removesuffix(FINE_TUNED)
         items = read_datalist(recipe.work / f"{films_of}_test.json", "test")
         items = [{**item, "confidence": _confidence(recipe, item)} for item in items]
-        results = recipe.work / "results" / run
-        its_films, its_bodies = score_results(items, results)
-        draw_results(items, results, its_films, folder / "overlays")
+        its_films, its_bodies = score_results(items, recipe.work / "results" / run, folder / "overlays")
         films += its_films
         bodies += its_bodies
     write_scores(folder, films, bodies, what=what)
@@ -324,8 +314,7 @@ def _score_part(recipe: Recipe, what: str, runs: Sequence[str]) -> tuple[list[Fi
 
 
 def _confidence(recipe: Recipe, item: Mapping[str, Any]) -> dict[str, float]:
-    file = None if recipe.outlines is None else recipe.outlines / f"{Path(str(item['image'])).stem}.json"
-    if file is None or not file.is_file():
-        return {}
-    vertebrae = json.loads(file.read_text(encoding="utf-8"))["vertebrae"]
+    name = f"{Path(str(item['image'])).stem}.json"
+    outlined = None if recipe.outlines is None else read_json(recipe.outlines / name)
+    vertebrae = outlined["vertebrae"] if outlined else []
     return {LEVEL_OF_LABEL[int(body["label"])]: float(body["confidence"]) for body in vertebrae}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from monai.metrics import get_confusion_matrix
 from torch import Tensor
@@ -52,6 +54,17 @@ def dice(y_pred: Tensor, y: Tensor) -> Tensor:
     """
     tp, fp, _, fn = confusion_counts(y_pred, y).unbind(-1)
     return _ratio(2 * tp, 2 * tp + fp + fn, fp + fn)
+
+
+def mask_dice(first: Any, second: Any) -> float:
+    """Dice of two masks of one shape, NumPy's or torch's, True or not 0 where something is; 1 where both are empty.
+
+    >>> import numpy as np
+    >>> mask_dice(np.array([[1, 1, 0, 0]]), np.array([[20, 0, 20, 0]]))
+    0.5
+    """
+    masks = [(torch.as_tensor(mask) != 0)[None, None] for mask in (first, second)]
+    return float(dice(*masks))
 
 
 def precision(y_pred: Tensor, y: Tensor) -> Tensor:

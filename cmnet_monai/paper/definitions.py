@@ -1,4 +1,4 @@
-"""What an experiment is made of: films, a training, a way to ask the weights, and the table that it answers."""
+"""What an experiment is made of: films, a training, inference with its weights, and the table that it answers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ from typing import Any
 from cmnet_monai.conventions import LUMBAR_PROTOCOL
 
 SYNTHETIC, REAL = "synthetic", "real"
-BEDS = (SYNTHETIC, REAL)
-"""Test beds: synthetic films of unseen patients, and the folds of a folder of real films, each tested out of fold."""
-
+BOTH = (SYNTHETIC, REAL)
+"""Test sets: synthetic films of unseen patients, and the folds of a folder of real films, each tested out of fold."""
 CMNET = "cmnet"
 TEST_PATIENTS = 67
 """As many test films as the paper has."""
-
-NO_GUIDE, OWN_CENTRES, TRUE_CENTRES = "none", "own", "true"
-GUIDES = (NO_GUIDE, OWN_CENTRES, TRUE_CENTRES)
-
+NO_PROMPT, OWN_CENTRES, TRUE_CENTRES = "none", "own", "true"
 BATCH_STATISTICS, FOURIER = "batch statistics", "fourier"
-REMEDIES = ("", BATCH_STATISTICS, FOURIER)
-"""What is done to weights or films, at the time of use and without labels, about a look that training did not have."""
-
+"""Remedies: what is done to weights or films, when they are used and without labels, about a domain that training did
+not have."""
 LUMBAR_BODIES, ALL_BODIES = "lumbar", "bodies"
 """What is true on a test film: L1-L5, or every thoracic and lumbar body."""
 
@@ -34,29 +29,29 @@ class FilmSet:
     Args:
         name: of the set and its folder.
         purpose: "training" or "test".
-        region: "lumbar" or "thoracic".
-        look: "a" or "b", whose processing; None mixes them.
         seed: of the films; sets of different seeds share no patient, those of one seed show the same ones.
+        region: "lumbar" or "thoracic".
+        domain: "a" or "b", whose processing; None mixes them.
     """
 
     name: str
     purpose: str
+    seed: int
     region: str = "lumbar"
-    look: str | None = None
-    seed: int = 0
+    domain: str | None = None
 
 
 FILM_SETS: Mapping[str, FilmSet] = {
     s.name: s
     for s in (
-        FilmSet("train_lumbar", "training", seed=41_001),
-        FilmSet("train_look_a", "training", look="a", seed=41_002),
-        FilmSet("train_look_b", "training", look="b", seed=41_004),
-        FilmSet("train_thoracic", "training", region="thoracic", seed=41_003),
-        FilmSet("test_lumbar", "test", seed=42_001),
-        FilmSet("test_look_a", "test", look="a", seed=42_002),
-        FilmSet("test_look_b", "test", look="b", seed=42_002),
-        FilmSet("test_thoracic", "test", region="thoracic", seed=42_004),
+        FilmSet("train_lumbar", "training", 41_001),
+        FilmSet("train_domain_a", "training", 41_002, domain="a"),
+        FilmSet("train_domain_b", "training", 41_004, domain="b"),
+        FilmSet("train_thoracic", "training", 41_003, "thoracic"),
+        FilmSet("test_lumbar", "test", 42_001),
+        FilmSet("test_domain_a", "test", 42_002, domain="a"),
+        FilmSet("test_domain_b", "test", 42_002, domain="b"),
+        FilmSet("test_thoracic", "test", 42_004, "thoracic"),
     )
 }
 
@@ -73,11 +68,9 @@ class Training:
         scaled: settings that are multiples of the default's, whatever that is: (name, factor) pairs.
         overlays: further configs of the bundle, after train.json, pretrain.json and that of the baseline.
         share: share of the training films that are used, from the first on.
-        real_films: test bed "real": real films of a fold that fine-tuning sees; None takes all, 0 means
-            no fine-tuning.
-        real_share: test bed "real": share of real films in an epoch of fine-tuning; None leaves the bundle's.
-        unlabelled: a training set whose films, without their outlines, show another look; for the overlay
-            "look_mixing".
+        real_films: real films of a fold that fine-tuning sees; None takes all, 0 means no fine-tuning.
+        real_share: share of real films in an epoch of fine-tuning; None leaves the bundle's.
+        unlabelled: a training set whose films, without their outlines, show another domain; for "look_mixing".
         same_time: as many epochs as fit into the time that CM-Net's training takes, measured on this machine.
     """
 
@@ -100,25 +93,24 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Asking:
-    """How weights are asked about test films, and what is true there.
+class Inference:
+    """How weights are used on test films, and what is true there.
 
     Args:
-        films: test set, a name of `FILM_SETS`; the test bed "real" has its own films instead.
-        guide: centre prompt: "none", "own" (the centres that a first pass finds) or "true" (of the outlines: an upper
-            bound).
+        films: test set, a name of `FILM_SETS`; real films have folds instead.
+        prompt: "none", "own" (the centres that a first pass finds) or "true" (of the outlines: an upper bound).
         jitter_px: standard deviation of noise on each prompted centre, along each axis, pixels of the grid.
         missed: number of prompted centres left out, at random.
         extra: number of false centres added, anywhere inside the film.
         by_name: True: the mask is made of the bodies that are named L1-L5, as the bundle's inference does it; False: of
             every pixel whose vertebra probability is 0.5 or more, as in the paper.
         truth: "lumbar" or "bodies".
-        remedy: of `REMEDIES`.
+        remedy: "", `BATCH_STATISTICS` or `FOURIER`.
         equalise: the film is equalised; False: its range between two percentiles is scaled instead.
     """
 
     films: str = "test_lumbar"
-    guide: str = NO_GUIDE
+    prompt: str = NO_PROMPT
     jitter_px: float = 0.0
     missed: int = 0
     extra: int = 0
@@ -128,10 +120,14 @@ class Asking:
     equalise: bool = True
 
     def __post_init__(self) -> None:
-        if self.guide not in GUIDES or self.remedy not in REMEDIES or self.truth not in (LUMBAR_BODIES, ALL_BODIES):
-            raise ValueError(f"no such guide, remedy or truth: {self}")
-        if self.guide == NO_GUIDE and (self.jitter_px or self.missed or self.extra):
-            raise ValueError("centre noise needs a guide")
+        if (
+            self.prompt not in (NO_PROMPT, OWN_CENTRES, TRUE_CENTRES)
+            or self.remedy not in ("", BATCH_STATISTICS, FOURIER)
+            or self.truth not in (LUMBAR_BODIES, ALL_BODIES)
+        ):
+            raise ValueError(f"no such prompt, remedy or truth: {self}")
+        if self.prompt == NO_PROMPT and (self.jitter_px or self.missed or self.extra):
+            raise ValueError("centre noise needs a prompt")
 
 
 @dataclass(frozen=True)
@@ -142,12 +138,12 @@ class Variant:
         name: short, unique within the experiment.
         title: what the table calls it.
         training: how its weights are made.
-        asking: how they are asked.
+        inference: how they are used.
         group: heading that rows of one question share; figures draw each group apart.
-        x: place on a figure's axis, where the rows of a group are values of one number.
         against: name of the row that this one's DSC is compared with, film by film where both have the same films.
+        x: place on a figure's axis, where the rows of a group are values of one number.
         quick: part of the quick run.
-        beds: test beds that it makes sense on.
+        test_sets: where it makes sense.
         unavailable: why it cannot be run; the row then says so.
         external: run by another program: "nnunet" in the time of CM-Net's training, "nnunet_full" as it would itself.
     """
@@ -155,12 +151,12 @@ class Variant:
     name: str
     title: str
     training: Training = field(default_factory=Training)
-    asking: Asking = field(default_factory=Asking)
+    inference: Inference = field(default_factory=Inference)
     group: str = ""
-    x: float | None = None
     against: str = ""
+    x: float | None = None
     quick: bool = True
-    beds: tuple[str, ...] = BEDS
+    test_sets: tuple[str, ...] = BOTH
     unavailable: str = ""
     external: str = ""
 
@@ -176,13 +172,10 @@ class Experiment:
         question: what is asked.
         variants: its rows.
         metrics: columns, names of `METRICS`.
-        beds: test beds.
+        test_sets: where it is measured.
         differs: what is not as in the paper, whatever the numbers are.
-        statistics: Friedman, Wilcoxon and effect sizes between the rows.
-        strata: rows for implants, fracture grades and cement.
-        curves: precision-recall curves.
-        masks: pictures of the masks, side by side.
-        costs: seconds and memory of each network.
+        parts: of the report beyond its table: "tests" between the rows, "strata" by finding, "curves", "masks",
+            "costs" of each network.
     """
 
     name: str
@@ -191,17 +184,13 @@ class Experiment:
     question: str
     variants: tuple[Variant, ...]
     metrics: tuple[str, ...]
-    beds: tuple[str, ...] = (SYNTHETIC,)
+    test_sets: tuple[str, ...] = BOTH
     differs: tuple[str, ...] = ()
-    statistics: bool = False
-    strata: bool = False
-    curves: bool = False
-    masks: bool = False
-    costs: bool = False
+    parts: tuple[str, ...] = ()
 
-    def rows(self, bed: str, quick: bool = False) -> tuple[Variant, ...]:
-        """Its variants on a test bed, all or those of the quick run."""
-        return tuple(v for v in self.variants if bed in v.beds and (v.quick or not quick))
+    def rows(self, test_set: str, quick: bool = False) -> tuple[Variant, ...]:
+        """Its variants on a test set, all or those of the quick run."""
+        return tuple(v for v in self.variants if test_set in v.test_sets and (v.quick or not quick))
 
 
 @dataclass(frozen=True)
@@ -226,27 +215,16 @@ class Scale:
     settings: Mapping[str, Any]
     seeds: tuple[int, ...]
 
+    @property
+    def quick(self) -> bool:
+        """Whether it only shows that everything runs."""
+        return self.name == "quick"
+
 
 FULL = Scale("full", 1200, 24, TEST_PATIENTS, 640, {"epoch_length": 400, "max_epochs": 12}, (0, 1, 2))
-QUICK = Scale(
-    "quick",
-    4,
-    1,
-    4,
-    128,
-    {
-        "spatial_size": [64, 96],
-        "base_channels": 8,
-        "heatmap_sigma": 2.0,
-        "batch_size": 2,
-        "epoch_length": 12,
-        "max_epochs": 2,
-        "learning_rate": 0.01,
-        "ema_decay": 0.0,
-        "elastic_px": 0.0,
-    },
-    (0,),
-)
+_SMALL = {"spatial_size": [64, 96], "base_channels": 8, "heatmap_sigma": 2.0, "batch_size": 2, "epoch_length": 12}
+_SHORT = {"max_epochs": 2, "learning_rate": 0.01, "ema_decay": 0.0, "elastic_px": 0.0}
+QUICK = Scale("quick", 4, 1, 4, 128, _SMALL | _SHORT, (0,))
 
 METRICS: Mapping[str, tuple[str, str]] = {
     "dice": ("DSC", "Dice of the foreground, 2 TP / (2 TP + FP + FN), of each film at its own size; mean over films"),
@@ -260,8 +238,8 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "recall": ("recall", "TP / (TP + FN) of each film; mean over films"),
     "average_precision": (
         "AUPRC",
-        "area under the precision-recall curve of each film's pixels, as a sum of rectangles over 200 "
-        "thresholds; mean over films",
+        "area under the precision-recall curve of each film's pixels, as a sum of rectangles over 200 thresholds; mean "
+        "over films",
     ),
     "body_dice": (
         "DSC of bodies",
@@ -270,20 +248,16 @@ METRICS: Mapping[str, tuple[str, str]] = {
     ),
     "centres_missed": (
         "missed centres",
-        "true centres of a film without a centre within 20 pixels of the grid; mean over films",
+        "true centres of a film with none within 20 pixels of the grid; mean over films",
     ),
-    "centres_false": (
-        "false centres",
-        "centres found without a true one within 20 pixels of the grid; mean over films",
-    ),
+    "centres_false": ("false centres", "centres found with no true one within 20 pixels of the grid; mean over films"),
     "centre_error_px": (
         "centre error",
-        "distance of matched centres, pixels of the grid; mean over a film, then over films",
+        "distance of matched centres, pixels of the grid; mean over a film, then films",
     ),
     "seconds": ("s a film", "seconds from the film's file to its probability map, on the machine of the row"),
 }
 """Column heading and definition of every number in the tables."""
-
 MEASURED = tuple(name for name in METRICS if name != "dice_pooled")
 """Numbers that every film has by itself."""
 

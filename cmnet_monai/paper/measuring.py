@@ -1,4 +1,4 @@
-"""Measurements: weights asked about test films in one way, every film a record on disk."""
+"""Measurements: weights used on test films in one way, every film a record on disk."""
 
 from __future__ import annotations
 
@@ -10,92 +10,82 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cmnet_monai.evaluation.records import data_hash, identity_of, provenance, read_json, write_json
-from cmnet_monai.paper.definitions import (
-    BATCH_STATISTICS,
-    CMNET,
-    FOURIER,
-    REAL,
-    Asking,
-    Training,
-    as_plain,
+from cmnet_monai.evaluation.records import data_hash, identity_of, provenance
+from cmnet_monai.io.files.json import read_json, write_json
+from cmnet_monai.paper.definitions import BATCH_STATISTICS, CMNET, FOURIER, Inference, Training, as_plain
+from cmnet_monai.paper.inference import (
+    FilmPreparation,
+    Predictor,
+    adapt_batch_statistics,
+    centres_in,
+    fourier_to_training_domain,
+    vertebra_map,
 )
-from cmnet_monai.paper.film_rows import (
-    THRESHOLDS,
-    body_rows,
-    centre_scores,
-    curve_counts,
-    film_facts,
-    pixel_scores,
-    true_labels,
-)
-from cmnet_monai.paper.pictures import save_picture
-from cmnet_monai.paper.predictions import Asker, FilmPreparation, centres_in, vertebra_map
+from cmnet_monai.paper.scoring import THRESHOLDS, centre_scores, curve_counts, film_row, save_picture, true_labels
 from cmnet_monai.paper.training import TrainingRun
-from cmnet_monai.paper.workspace import Bench
+from cmnet_monai.paper.workspace import Workspace
 
-PICTURES = 6
-"""Films of a measurement whose masks are kept as pictures."""
-PICTURE_HEIGHT = 288
-"""Rows of such a picture."""
+PICTURES, PICTURE_HEIGHT = 6, 288
+"""Films of a measurement whose masks are kept as pictures, and the rows of such a picture."""
 REFERENCE_FILMS = 32
-"""Training films whose amplitudes stand for the look of the training, see `FourierAmplitudeMix`."""
+"""Training films whose amplitudes stand for the domain of the training, see `FourierAmplitudeMix`."""
 
 
 @dataclass(frozen=True)
 class MeasureRun:
-    """Weights of one training and seed, asked about all films of a test set.
+    """Weights of one training and seed, used on all films of a test set.
 
-    On the test bed of real films the weights are those of each fold, asked about the films that the fold left out; with
-    ``real_films=0`` those of the synthetic training alone, asked about the same films.
+    Of real films, each fold's weights are used on the films that the fold left out; with ``real_films=0`` those of the
+    synthetic training alone, on the same films.
     """
 
-    bench: Bench
+    space: Workspace
     training: Training
-    asking: Asking
+    inference: Inference
     seed: int
 
     @property
     def trainings(self) -> list[TrainingRun]:
         """The weights: one run, or one a fold."""
-        if self.bench.bed != REAL or self.training.real_films == 0:
-            plain = TrainingRun(self.bench, self.training, self.seed)
-            return [TrainingRun(self.bench, plain.training_on_synthetic, self.seed)]
-        return [TrainingRun(self.bench, self.training, self.seed, fold) for fold in range(self.bench.folds)]
+        if not self.space.on_real or self.training.real_films == 0:
+            return [TrainingRun(self.space, self.training, self.seed).on_synthetic]
+        return [TrainingRun(self.space, self.training, self.seed, fold) for fold in range(self.space.folds)]
+
+    @property
+    def all_trainings(self) -> list[TrainingRun]:
+        """The same with those that they start from, each before those that need it."""
+        runs = [run for one in self.trainings for run in (one.before, one) if run is not None]
+        return list({(run.training, run.seed, run.fold): run for run in runs}.values())
 
     @property
     def parts(self) -> list[tuple[TrainingRun, list[dict[str, Any]]]]:
-        """Each run of weights with the films that it is asked about."""
-        if self.bench.bed != REAL:
-            return [(self.trainings[0], self.bench.test_items(self.asking.films))]
-        folds = [self.bench.fold_items(fold, "test") for fold in range(self.bench.folds)]
+        """Each run of weights with the films that it is used on."""
         runs = self.trainings
+        if not self.space.on_real:
+            return [(runs[0], self.space.set_items(self.inference.films))]
+        folds = [self.space.fold_items(fold, "test") for fold in range(self.space.folds)]
         return list(zip(runs, folds)) if len(runs) == len(folds) else [(runs[0], [i for fold in folds for i in fold])]
 
     @property
     def title(self) -> str:
         """A line for progress."""
-        where = self.asking.films if self.bench.bed != REAL else "real films out of fold"
-        how = ", ".join(f"{name}={v}" for name, v in as_plain(self.asking).items() if name != "films")
-        return f"measure {self.training.network} on {where}{f', {how}' if how else ''}, seed {self.seed}"
+        where = "real films out of fold" if self.space.on_real else self.inference.films
+        how = [f"{name}={value}" for name, value in as_plain(self.inference).items() if name != "films"]
+        return f"measure {self.training.network} on {', '.join([where, *how])}, seed {self.seed}"
 
     def identity(self) -> str:
-        """Hash of weights, films and the way of asking."""
-        weights = [run.identity() for run in self.trainings]
-        real = self.bench.bed == REAL
-        films = (
-            [self.bench.fold_hash(k) for k in range(self.bench.folds)]
-            if real
-            else self.bench.set_spec(self.asking.films)
-        )
-        return identity_of(weights, films, as_plain(self.asking))
+        """Hash of weights, films and inference."""
+        space = self.space
+        real = [space.fold_hash(k) for k in range(space.folds)]
+        films: Any = real if space.on_real else space.set_spec(self.inference.films)
+        return identity_of([run.identity() for run in self.trainings], films, as_plain(self.inference))
 
     @property
     def file(self) -> Path:
         """Where it is kept."""
-        return self.bench.work / "measurements" / f"{self.identity()}.json"
+        return self.space.work / "measurements" / f"{self.identity()}.json"
 
     def record(self) -> dict[str, Any] | None:
         """What was measured; None before."""
@@ -106,39 +96,30 @@ class MeasureRun:
         start = time.monotonic()
         films: list[dict[str, Any]] = []
         curve = np.zeros((2, THRESHOLDS), dtype=np.int64)
-        parts = self.parts
-        everything = [item for _, items in parts for item in items]
-        names, pictured = _film_names(everything, self.bench.bed), _pictured(everything)
-        for run, items in parts:
-            some = names[len(films) : len(films) + len(items)]
-            measured, counts = self._ask(run, items, some, len(films), pictured)
-            films += measured
+        everything = [item for _, items in self.parts for item in items]
+        names, pictured = _film_names(everything, self.space.on_real), _pictured(everything)
+        for run, items in self.parts:
+            rows, counts = self._measure(run, items, names[len(films) :], len(films), pictured)
+            films += rows
             curve += counts
+        before = {run.folder: run for run in self.all_trainings}.values()
+        hashes = [self.space.set_hash(name) for name in self.training.films]
+        hashes += [self.space.fold_hash(run.fold) for run in self.trainings if run.fold is not None]
+        test_hash = data_hash(everything) if self.space.on_real else self.space.set_hash(self.inference.films)
         record = {
             "title": self.title,
             "films": films,
             "curve": {"tp": curve[0].tolist(), "fp": curve[1].tolist()},
             "seconds": round(time.monotonic() - start, 1),
-            "training_seconds": self._training_seconds(),
-            "settings": {run.folder.name: run.settings() for one in self.trainings for run in (one.before, one) if run},
-            "test_hash": self._test_hash(everything),
-            "training_hash": sorted({h for run, _ in parts for h in self._hashes(run)}),
+            "training_seconds": float(sum((run.record() or {}).get("seconds", 0.0) for run in before)),
+            "settings": {run.folder.name: run.settings() for run in before},
+            "test_hash": test_hash,
+            "training_hash": sorted(set(hashes)),
             **provenance(),
         }
         write_json(self.file, record)
 
-    def _hashes(self, run: TrainingRun) -> list[str]:
-        found = [] if run.fold is None else [self.bench.fold_hash(run.fold)]
-        return [*found, *(self.bench.set_hash(name) for name in self.training.films)]
-
-    def _test_hash(self, items: Sequence[Mapping[str, Any]]) -> str:
-        return data_hash(items) if self.bench.bed == REAL else self.bench.set_hash(self.asking.films)
-
-    def _training_seconds(self) -> float:
-        runs = {run.folder: run for one in self.trainings for run in (one, one.before) if run is not None}
-        return float(sum((run.record() or {}).get("seconds", 0.0) for run in runs.values()))
-
-    def _ask(
+    def _measure(
         self,
         run: TrainingRun,
         items: Sequence[dict[str, Any]],
@@ -146,55 +127,44 @@ class MeasureRun:
         first: int,
         pictured: Collection[int],
     ) -> tuple[list[dict[str, Any]], np.ndarray]:
-        prepare = FilmPreparation(run.resolved("spatial_size"), self.asking)
-        device = torch.device(self.bench.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        network = self._network(run, device, items, prepare)
-        change = self._remedy_for_films(run, prepare) if self.asking.remedy == FOURIER else None
-        asker = Asker(network, self.asking, float(run.resolved("heatmap_sigma")), self.seed, change)
+        """A row a film and the counts of their curve; `first` is the number of the first film."""
+        how, device = self.inference, self.space.torch_device()
+        prepare = FilmPreparation(run.resolved("spatial_size"), how)
+        predict = self._predictor(run, items, prepare, device)
         rows, curve = [], np.zeros((2, THRESHOLDS), dtype=np.int64)
         for number, (item, name) in enumerate(zip(items, names), start=first):
             start = time.perf_counter()
             data = prepare(item)
             true_xy = np.asarray(data["points"], dtype=np.float64)
-            maps = asker(data["image"], true_xy, number, device)
-            grid_map = vertebra_map(maps, self.asking)
-            found = prepare.back(grid_map, data["image"])
+            maps = predict(data["image"], true_xy, number, device)
+            found = prepare.back(vertebra_map(maps, how), data["image"])
             seconds = time.perf_counter() - start
             labels = np.asarray(data["label"])[0].astype(int)
-            truth = np.isin(labels, true_labels(self.asking.truth))
-            facts = film_facts(item)
-            row = {"film": name, **{k: v for k, v in facts.items() if k != "facts"}, **pixel_scores(found, truth)}
-            if self.training.network == CMNET:
-                row |= centre_scores(centres_in(maps), true_xy)
-            row["bodies"] = body_rows(found[0].numpy() >= 0.5, labels, self.asking.truth, facts.get("facts", {}))
-            scores = [body["dice"] for body in row["bodies"]]
-            row |= {"body_dice": float(np.mean(scores)) if scores else float("nan"), "seconds": seconds}
-            rows.append(row)
+            truth = np.isin(labels, true_labels(how.truth))
+            centres = centre_scores(centres_in(maps), true_xy) if self.training.network == CMNET else {}
+            rows.append({**film_row(name, item, found, labels, how.truth), **centres, "seconds": seconds})
             curve += curve_counts(found, truth)
             if number in pictured:
                 film = prepare.back(torch.as_tensor(data["image"]).as_subclass(Tensor), data["image"])
                 save_picture(self.file.with_suffix("") / f"{number:03d}.png", film, found, truth, PICTURE_HEIGHT)
         return rows, curve
 
-    def _network(
-        self, run: TrainingRun, device: torch.device, items: Sequence[dict[str, Any]], prepare: FilmPreparation
-    ) -> nn.Module:
+    def _predictor(
+        self, run: TrainingRun, items: Sequence[Any], prepare: FilmPreparation, device: torch.device
+    ) -> Predictor:
         from cmnet_monai.engines import load_weights
         from cmnet_monai.networks import prepare_for_inference
-        from cmnet_monai.paper.remedies import adapt_batch_statistics
 
         network = run.resolved("network_def")
         load_weights(network, run.weights)
         network = prepare_for_inference(network.to(device))
-        if self.asking.remedy == BATCH_STATISTICS:
+        if self.inference.remedy == BATCH_STATISTICS:
             adapt_batch_statistics(network, [prepare(item)["image"] for item in items], device)
-        return network
-
-    def _remedy_for_films(self, run: TrainingRun, prepare: FilmPreparation) -> Callable[[Tensor], Tensor]:
-        from cmnet_monai.paper.remedies import fourier_to_training_look
-
-        items = self.bench.training_items(run.training_on_synthetic)["training"][:REFERENCE_FILMS]
-        return fourier_to_training_look(prepare(item)["image"] for item in items)
+        change: Callable[[Tensor], Tensor] | None = None
+        if self.inference.remedy == FOURIER:
+            known = self.space.training_items(run.on_synthetic.training)["training"][:REFERENCE_FILMS]
+            change = fourier_to_training_domain(prepare(item)["image"] for item in known)
+        return Predictor(network, self.inference, float(run.resolved("heatmap_sigma")), self.seed, change)
 
 
 def _pictured(items: Sequence[Mapping[str, Any]]) -> set[int]:
@@ -204,8 +174,8 @@ def _pictured(items: Sequence[Mapping[str, Any]]) -> set[int]:
     return set(list(dict.fromkeys([*first, *range(len(items))]))[:PICTURES])
 
 
-def _film_names(items: Sequence[Mapping[str, Any]], bed: str) -> list[str]:
+def _film_names(items: Sequence[Mapping[str, Any]], real: bool) -> list[str]:
     """Names of films for tables: of real films a hash alone, so that no table holds the name of a patient's file."""
     from cmnet_monai.io import output_names
 
-    return output_names([str(item["image"]) for item in items], anonymous=bed == REAL)
+    return output_names([str(item["image"]) for item in items], anonymous=real)

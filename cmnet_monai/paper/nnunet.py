@@ -14,13 +14,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from cmnet_monai.conventions import LUMBAR_LABELS
-from cmnet_monai.evaluation.records import data_hash, identity_of, provenance, read_json, write_json
-from cmnet_monai.paper.definitions import REAL, Asking, Training
-from cmnet_monai.paper.film_rows import body_rows, film_facts, pixel_scores
+from cmnet_monai.evaluation.records import data_hash, identity_of, provenance
+from cmnet_monai.io import atomic_write, read_film, read_label_map, write_label_png
+from cmnet_monai.io.files.json import read_json, write_json
+from cmnet_monai.paper.definitions import Inference, Training
+from cmnet_monai.paper.scoring import film_row
 from cmnet_monai.paper.training import TrainingRun
-from cmnet_monai.paper.workspace import Bench
+from cmnet_monai.paper.workspace import Workspace
 
 DATASET = "Dataset042_Lumbar"
 TRAINER_SETTING = "nnunet.trainer"
@@ -54,8 +57,6 @@ def write_nnunet_dataset(
     Returns:
         The folder.
     """
-    from cmnet_monai.io import read_film, read_label_map, write_label_png
-
     root = Path(folder)
     for part, items, start in (("Tr", training, 0), ("Ts", test, len(training))):
         for number, item in enumerate(items, start=start):
@@ -85,36 +86,32 @@ def sixteen_bits(pixels_xy: np.ndarray) -> np.ndarray:
 
 
 def _write_png16(path: Path, pixels_xy: np.ndarray) -> None:
-    from PIL import Image
-
-    from cmnet_monai.io import atomic_write
-
     with atomic_write(path) as temporary:
         Image.fromarray(np.ascontiguousarray(pixels_xy.T)).save(temporary)
 
 
 @dataclass(frozen=True)
 class NnunetRun:
-    """nnU-Net v2, 2D, trained on a training set and asked about a test set; needs its commands on the PATH.
+    """nnU-Net v2, 2D, trained on a training set and used on a test set; needs its commands on the PATH.
 
     Args:
-        bench: what it runs on.
+        space: where it runs.
         training: whose films.
-        asking: which test films.
+        inference: which test films.
         seed: of the CM-Net whose time it gets; nnU-Net draws its own.
         full: nnU-Net's own schedule of 1,000 epochs.
     """
 
-    bench: Bench
+    space: Workspace
     training: Training
-    asking: Asking
+    inference: Inference
     seed: int
     full: bool = False
 
     @property
     def trainer(self) -> str:
         """nnU-Net's trainer class."""
-        return FULL if self.full else str(self.bench.settings.get(TRAINER_SETTING, SHORT))
+        return FULL if self.full else str(self.space.settings.get(TRAINER_SETTING, SHORT))
 
     @property
     def title(self) -> str:
@@ -123,9 +120,9 @@ class NnunetRun:
 
     def why_not(self) -> str:
         """Why it cannot be run here; "" where it can."""
-        if self.bench.bed == REAL:
-            return "only on the synthetic test bed"
-        if self.bench.scale.name == "quick":
+        if self.space.on_real:
+            return "only on synthetic films"
+        if self.space.scale.quick:
             return "not part of the quick run; the conversion of films has its own test"
         if self.full and not torch.cuda.is_available():
             return "its own schedule of 1,000 epochs needs a GPU"
@@ -137,8 +134,8 @@ class NnunetRun:
     @property
     def folder(self) -> Path:
         """Its folder: raw, preprocessed, results, predictions."""
-        films = [self.bench.set_spec(name) for name in (*self.training.films, self.asking.films)]
-        return self.bench.work / "nnunet" / identity_of(films, self.training.share, self.trainer)
+        films = [self.space.set_spec(name) for name in (*self.training.films, self.inference.films)]
+        return self.space.work / "nnunet" / identity_of(films, self.training.share, self.trainer)
 
     def record(self) -> dict[str, Any] | None:
         """What was measured; None before."""
@@ -146,8 +143,8 @@ class NnunetRun:
 
     def run(self) -> None:
         """Convert, train, predict with nnU-Net's commands (it goes on where it was broken off), then measure."""
-        chosen = self.bench.training_items(self.training)
-        test = self.bench.test_items(self.asking.films)
+        chosen = self.space.training_items(self.training)
+        test = self.space.set_items(self.inference.films)
         raw = self.folder / "raw" / DATASET
         if not (raw / "dataset.json").is_file():
             write_nnunet_dataset(chosen["training"] + chosen["validation"], test, raw)
@@ -167,7 +164,7 @@ class NnunetRun:
         record = {
             "title": self.title,
             "films": [
-                {**_film_row(item, masks / f"film_{first + i:04d}.png", self.asking.truth), "seconds": seconds}
+                {**_film_row(item, masks / f"film_{first + i:04d}.png", self.inference.truth), "seconds": seconds}
                 for i, item in enumerate(test)
             ],
             "curve": None,
@@ -176,14 +173,14 @@ class NnunetRun:
             "cost_train_peak_mb": train_peak,
             "cost_film_peak_mb": film_peak,
             "test_hash": data_hash(test),
-            "training_hash": [self.bench.set_hash(name) for name in self.training.films],
+            "training_hash": [self.space.set_hash(name) for name in self.training.films],
             **provenance(),
         }
         write_json(self.folder / "measured.json", record)
 
     def budget(self) -> float:
         """Seconds that CM-Net's training on the same films took."""
-        record = TrainingRun(self.bench, self.training, self.seed).record()
+        record = TrainingRun(self.space, self.training, self.seed).record()
         if record is None:
             raise RuntimeError("nnU-Net trains as long as CM-Net did: train CM-Net on the same films and seed first")
         return float(record["seconds"])
@@ -206,14 +203,6 @@ class NnunetRun:
 
 def _film_row(item: Mapping[str, Any], mask_file: Path, truth: str) -> dict[str, Any]:
     """A film's scores from a mask alone: without probabilities there is no area under a curve."""
-    from cmnet_monai.io import read_label_map
-
-    labels = read_label_map(item["label"]).astype(int)
-    mask = read_label_map(mask_file) > 0
-    facts = film_facts(item)
-    row = {"film": Path(str(item["image"])).stem, **{k: v for k, v in facts.items() if k != "facts"}}
-    true = np.isin(labels, LUMBAR_LABELS)
-    row |= {**pixel_scores(torch.from_numpy(mask[None].astype(np.float32)), true), "average_precision": float("nan")}
-    row["bodies"] = body_rows(mask, labels, truth, facts.get("facts", {}))
-    row["body_dice"] = float(np.mean([body["dice"] for body in row["bodies"]])) if row["bodies"] else float("nan")
-    return row
+    found = torch.from_numpy((read_label_map(mask_file) > 0)[None].astype(np.float32))
+    row = film_row(Path(str(item["image"])).stem, item, found, read_label_map(item["label"]).astype(int), truth)
+    return {**row, "average_precision": float("nan")}

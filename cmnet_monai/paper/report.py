@@ -2,132 +2,102 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from cmnet_monai.paper.blocks import Block, Code, Heading, Items, Table, Text, write_html, write_markdown
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+
+from cmnet_monai.io import atomic_write
+from cmnet_monai.io.files.atomic import write_text
+from cmnet_monai.io.files.tables import markdown_table
 from cmnet_monai.paper.catalogue import EXPERIMENTS
 from cmnet_monai.paper.definitions import METRICS, TEST_PATIENTS, Experiment
-from cmnet_monai.paper.sections import section
+from cmnet_monai.paper.results import COMMAND
+from cmnet_monai.paper.sections import Section, section
 from cmnet_monai.paper.stored_results import read_results
 
 TITLE = "The paper's experiments"
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
+h2 { margin-top: 3rem; border-bottom: 1px solid #ccc; } code, pre, th { background: #f2f2f2; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+td, th { border: 1px solid #ccc; padding: .25rem .6rem; text-align: left; font-variant-numeric: tabular-nums; }
+pre { padding: .6rem; overflow-x: auto; } img { max-width: 100%; }
+"""
 
 
 def report(
-    work: Path,
-    output: Path | None = None,
-    experiments: Iterable[Experiment] | None = None,
-    real_films: bool = False,
+    work: Path, output: Path | None = None, experiments: Iterable[Experiment] | None = None, real_films: bool = False
 ) -> list[Path]:
     """Write ``report.html`` (one page, pictures inside) and ``report.md`` (pictures in ``figures``).
 
     Args:
         work: folder of the runs; only ``results`` below it is read, and the pictures it names. Its ``note.txt``, if
-            there is one, comes into the introduction: paragraphs, and commands between Markdown's fences.
+            there is one, comes into the introduction as Markdown.
         output: folder of the pages, the work folder by default; or a file, ``.md`` or ``.html``, for that page alone.
+            A figure of masks whose pictures are gone is that of an earlier page, where there is one beside it.
         experiments: which; all by default.
         real_films: show masks on real films too. Keep such a report to yourself.
     Returns:
         The pages.
     """
     chosen = list(EXPERIMENTS.values() if experiments is None else experiments)
+    parts = [(e, [section(read_results(e, work, t), real_films) for t in e.test_sets]) for e in chosen]
     place = work if output is None else output
     pages = [place] if place.suffix in (".md", ".html") else [place / "report.html", place / "report.md"]
-    blocks = report_blocks(work, chosen, real_films)
+    note = work / "results" / "note.txt"
+    said = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
     for page in pages:
         if page.suffix == ".html":
-            write_html(page, TITLE, blocks)
+            drawn = [(e, [_with_figures(s, None) for s in sections]) for e, sections in parts]
+            write_text(page, html_page(TITLE, markdown(drawn, said), drawn))
         else:
-            write_markdown(page, blocks)
+            drawn = [(e, [_with_figures(s, page.parent / "figures") for s in sections]) for e, sections in parts]
+            write_text(page, markdown(drawn, said))
     return pages
 
 
-def report_blocks(work: Path, experiments: Iterable[Experiment], real_films: bool = False) -> list[Block]:
-    """Everything that the report says."""
-    chosen = list(experiments)
-    note = _note(work / "results" / "note.txt")
-    blocks: list[Block] = [Heading(TITLE, 1), *_introduction(), *note, *_overview(chosen), *_definitions()]
-    for experiment in chosen:
-        blocks += [Heading(f"{experiment.name}: {experiment.title}"), Text(f"Answers {experiment.answers}.")]
-        blocks += [
-            Text(experiment.question),
-            Code(f"cmnet-monai experiments run {experiment.name} --work runs/experiments"),
-        ]
-        for bed in experiment.beds:
-            blocks += section(read_results(experiment, work, bed), real_films)
-        blocks += [Heading("What differs from the paper", 3), Items(experiment.differs)]
-    return blocks
+def _with_figures(found: Section, folder: Path | None) -> Section:
+    """A section with the figures that are drawn, written into a folder where one is given, or that lie there."""
+    kept = []
+    for figure in found.figures:
+        if figure.png and folder is not None:
+            with atomic_write(folder / figure.name) as temporary:
+                temporary.write_bytes(figure.png)
+        if figure.png or (folder is not None and (folder / figure.name).is_file()):
+            kept.append(figure)
+    return replace(found, figures=kept)
 
 
-def _note(file: Path) -> list[Block]:
-    if not file.is_file():
-        return []
-    parts = re.split(r"^```\w*\n(.*?)^```\n", file.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    blocks: list[Block] = []
-    for number, part in enumerate(parts):  # text and commands take turns
-        if number % 2:
-            blocks.append(Code(part.rstrip("\n")))
-        else:
-            blocks += [Text(" ".join(text.split())) for text in part.split("\n\n") if text.strip()]
-    return blocks
+def markdown(experiments: Iterable[tuple[Experiment, list[Section]]], note: str = "") -> str:
+    """The report as Markdown; pictures are referred to in the folder ``figures``."""
+    parts = list(experiments)
+    environment = Environment(
+        loader=PackageLoader("cmnet_monai.paper"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = environment.get_template("report.md.j2").render(
+        title=TITLE,
+        command=COMMAND,
+        patients=TEST_PATIENTS,
+        note=note,
+        table=markdown_table,
+        overview=[[f"`{e.name}`", e.answers, e.question, ", ".join(e.test_sets)] for e, _ in parts],
+        definitions=list(METRICS.values()),
+        experiments=parts,
+    )
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _introduction() -> list[Block]:
-    commands = [
-        "cmnet-monai experiments list",
-        "cmnet-monai experiments run table1 --work runs/experiments --dry-run",
-        "cmnet-monai experiments run --work runs/experiments --seeds 0,1,2",
-        "cmnet-monai datalist folder FILMS data/real --folds 4 --validation 0",
-        "cmnet-monai experiments run table1 table2 --work runs/experiments --bed real --real data/real",
-        "cmnet-monai experiments collect OTHER_MACHINES_WORK --work runs/experiments  # rows divided with --row",
-        "cmnet-monai experiments report --work runs/experiments",
-        "# with a GPU, the paper's grid and budget:",
-        "cmnet-monai experiments run table1 --work runs/paper --films 20000 --set spatial_size=[512,1024] \\",
-        "    --set heatmap_sigma=8.0 --set batch_size=10 --set learning_rate=2e-5 --set num_workers=8 \\",
-        "    --set cache_rate=0.0 --set pretrain.epoch_length=700 --set pretrain.max_epochs=100",
-    ]
-    texts = [
-        f"Synthetic: {TEST_PATIENTS} films of as many patients that no training has seen, made by the command "
-        "with a fixed seed.",
-        "Real: a folder of `fold_0.json` ..., given by `--real`. Weights trained on synthetic films are "
-        "fine-tuned for each fold, and every film is measured by the weights of the fold that left it out.",
-    ]
-    return [
-        Text(
-            "Written by `cmnet-monai experiments report` from the files in `results`: what was not run says so. "
-            "A run goes on where it was broken off; equal trainings are run once for all experiments. `--quick` "
-            "runs the whole chain on tiny settings within three minutes, to show that it works; its numbers mean "
-            "nothing."
-        ),
-        Code("\n".join(commands)),
-        Text("Test beds:"),
-        Items(texts),
-        Text(
-            "`results/<bed>/<experiment>.csv` and `.json` hold one row for each variant and seed, with commit, "
-            "versions, hardware, seconds, and the SHA-256 of the contents of films and label maps; "
-            "`<experiment>_films.csv` every film. Brackets are 95 % bootstrap intervals over films; a film's "
-            "value is the mean over seeds. They do not hold the noise of training: the range of the seeds' means does, "
-            "where there are several, and a row of one seed that differs by less than that has shown nothing."
-        ),
-    ]
-
-
-def _overview(experiments: list[Experiment]) -> list[Block]:
-    rows = [[f"`{e.name}`", e.answers, e.question, ", ".join(e.beds)] for e in experiments]
-    return [Heading("Experiments"), Table(["name", "answers", "question", "test beds"], rows)]
-
-
-def _definitions() -> list[Block]:
-    rows = [[title, definition] for title, definition in METRICS.values()]
-    return [
-        Heading("Definitions"),
-        Table(["number", "definition"], rows),
-        Text(
-            "The mask is every pixel with a vertebra probability of 0.5 or more, brought back to the film's own "
-            "size, except where a row says that L1-L5 are chosen by name. Positive is L1-L5, or every thoracic "
-            "and lumbar body where a row says so. The paper's precision and recall do not agree with its DSC under one "
-            "definition, hence three of them."
-        ),
-    ]
+def html_page(title: str, text: str, experiments: Iterable[tuple[Experiment, list[Section]]]) -> str:
+    """The Markdown as one HTML page that needs no other file."""
+    body = str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+    for figure in (figure for _, sections in experiments for s in sections for figure in s.figures):
+        data = base64.b64encode(figure.png).decode("ascii")
+        body = body.replace(f'src="figures/{figure.name}"', f'src="data:image/png;base64,{data}"')
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}</body></html>\n'

@@ -1,110 +1,98 @@
-"""Results of experiments as JSON and CSV, collected from measurements on disk."""
+"""Results of experiments: written as JSON and CSV from measurements on disk, and taken over from other machines."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cmnet_monai.evaluation.records import number, read_json, write_json
 from cmnet_monai.io import write_table
-from cmnet_monai.paper.definitions import FULL, MEASURED, QUICK, REAL, Experiment, Variant
+from cmnet_monai.io.files.json import read_json, write_json
+from cmnet_monai.paper.definitions import FULL, MEASURED, Experiment, Training, Variant
 from cmnet_monai.paper.measuring import MeasureRun
 from cmnet_monai.paper.nnunet import NnunetRun
-from cmnet_monai.paper.workspace import Bench
+from cmnet_monai.paper.training import COSTS, costs_file
+from cmnet_monai.paper.workspace import Workspace
 
+COMMAND = "python -m cmnet_monai.paper"
 DONE, NOT_YET, NOT_RUN = "done", "not run yet", "not run"
-NOT_IN_ROWS = ("films", "curve", "title")
 
 
-def results_folder(work: Path, bed: str) -> Path:
-    """Where the results of a test bed lie."""
-    return work / "results" / bed
-
-
-def write_results(experiments: Iterable[Experiment], bench: Bench, seeds: Sequence[int]) -> None:
+def write_results(experiments: Iterable[Experiment], space: Workspace, seeds: Sequence[int]) -> None:
     """Write ``<experiment>.json`` (all there is), ``.csv`` (one row a variant and seed) and ``_films.csv``."""
-    folder = results_folder(bench.work, bench.bed)
     for experiment in experiments:
         rows, films = [], []
-        for variant in experiment.rows(bench.bed, bench.scale.name == "quick"):
+        for variant in experiment.rows(space.test_set, space.scale.quick):
             for seed in seeds:
-                row, its_films = _row(variant, bench, seed)
-                rows.append(row | _costs(experiment, variant, bench))
+                row, its_films = _row(variant, space, seed)
+                rows.append(row | (_costs(variant, space) if "costs" in experiment.parts else {}))
                 films += [{"variant": variant.name, "seed": seed, **film} for film in its_films]
-        content: dict[str, Any] = {"experiment": experiment.name, "bed": bench.bed, "scale": bench.scale.name}
-        content |= {"command": command(experiment, bench, seeds), "rows": rows}
-        write_content(folder, experiment.name, {**content, "films": films})
+        head = {"experiment": experiment.name, "test_set": space.test_set, "scale": space.scale.name}
+        content = {**head, "command": command(experiment, space, seeds), "rows": rows, "films": films}
+        _write(space.results / experiment.name, content)
 
 
-def write_content(folder: Path, name: str, content: Mapping[str, Any]) -> None:
-    """Write an experiment's results: all of them as JSON, its rows and its films as CSV."""
-    write_json(folder / f"{name}.json", content, indent=None)
-    write_table(folder / f"{name}.csv", content["rows"], number=".6g")
-    write_table(folder / f"{name}_films.csv", content["films"], number=".6g")
+def _write(stem: Path, content: Mapping[str, Any]) -> None:
+    write_json(stem.with_suffix(".json"), content, indent=None)
+    write_table(stem.with_suffix(".csv"), content["rows"], number=".6g")
+    write_table(stem.with_name(f"{stem.name}_films.csv"), content["films"], number=".6g")
 
 
-def command(experiment: Experiment, bench: Bench, seeds: Sequence[int]) -> str:
+def command(experiment: Experiment, space: Workspace, seeds: Sequence[int]) -> str:
     """The command that makes the results again, with folders of the reader's own."""
-    parts = ["cmnet-monai experiments run", experiment.name, "--work runs/experiments"]
-    parts += ["--bed real --real data/real"] if bench.bed == REAL else []
-    if bench.scale.name == QUICK.name:
+    parts = [COMMAND, "run", experiment.name, "--work runs/paper"]
+    parts += ["--test-set real --real data/real"] if space.on_real else []
+    if space.scale.quick:
         return " ".join([*parts, "--quick"])
     parts += [f"--seeds {','.join(map(str, seeds))}"]
-    if bench.scale.training_films != FULL.training_films:
-        parts += [f"--films {bench.scale.training_films}"]
-    settings = (f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in bench.settings.items())
+    if space.scale.training_films != FULL.training_films:
+        parts += [f"--films {space.scale.training_films}"]
+    settings = (f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in space.settings.items())
     return " ".join([*parts, *(f"--set {shlex.quote(setting)}" for setting in settings)])
 
 
-def _row(variant: Variant, bench: Bench, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    head = {"variant": variant.name, "seed": seed, "bed": bench.bed, "scale": bench.scale.name}
-    if variant.unavailable:
-        return {**head, "status": NOT_RUN, "reason": variant.unavailable}, []
-    record: dict[str, Any] | None
+def _row(variant: Variant, space: Workspace, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A row and its films, as far as they were measured."""
+    head = {"variant": variant.name, "seed": seed, "test_set": space.test_set, "scale": space.scale.name}
+    record, reason = None, variant.unavailable
     if variant.external:
-        run = NnunetRun(bench, variant.training, variant.asking, seed, variant.external == "nnunet_full")
-        record, reason = run.record(), run.why_not()
-        if record is None and reason:
-            return {**head, "status": NOT_RUN, "reason": reason}, []
-    else:
-        record = _record(MeasureRun(bench, variant.training, variant.asking, seed), variant)
+        run = NnunetRun(space, variant.training, variant.inference, seed, variant.external == "nnunet_full")
+        record = run.record()
+        reason = "" if record else run.why_not()
+    elif not reason:
+        record = _record(MeasureRun(space, variant.training, variant.inference, seed))
     if record is None:
-        return {**head, "status": NOT_YET}, []
-    films = record["films"]
+        return {**head, **({"status": NOT_RUN, "reason": reason} if reason else {"status": NOT_YET})}, []
+    films = record.pop("films")
     row = {**head, "status": DONE, "films": len(films), **means(films)}
-    row |= {key: value for key, value in record.items() if key not in NOT_IN_ROWS and key != "seconds"}
-    row |= {"measuring_seconds": record["seconds"], "training_hash": " ".join(record["training_hash"])}
-    return {**row, "curve": record["curve"], "pictures": record.get("pictures", [])}, films
+    row |= {"measuring_seconds": record.pop("seconds"), "training_hash": " ".join(record.pop("training_hash"))}
+    return {**row, **{key: value for key, value in record.items() if key != "title"}}, films
 
 
-def _record(run: MeasureRun, variant: Variant) -> dict[str, Any] | None:
-    from cmnet_monai.paper.costs import costs_file
-    from cmnet_monai.paper.definitions import Training
-
-    if variant.training.same_time:
-        needed = (variant.training, Training(films=variant.training.films))
-        if not all(costs_file(run.bench, training).is_file() for training in needed):
-            return None  # how many epochs it has is not known yet
+def _record(run: MeasureRun) -> dict[str, Any] | None:
+    needed = (run.training, Training(films=run.training.films)) if run.training.same_time else ()
+    if not all(costs_file(run.space, training).is_file() for training in needed):
+        return None  # how many epochs it has is not known yet
     record = run.record()
-    if record is None:
-        return None
     pictures = sorted(run.file.with_suffix("").glob("*.png"))
-    return {**record, "pictures": [str(file.relative_to(run.bench.work)) for file in pictures]}
+    return record and {**record, "pictures": [str(file.relative_to(run.space.work)) for file in pictures]}
 
 
-def _costs(experiment: Experiment, variant: Variant, bench: Bench) -> dict[str, Any]:
-    from cmnet_monai.paper.costs import costs_file
+def _costs(variant: Variant, space: Workspace) -> dict[str, Any]:
+    measured = not variant.external and not variant.unavailable
+    found = (read_json(costs_file(space, variant.training)) or {}) if measured else {}
+    return {f"cost_{name}": found[name] for name in COSTS if name in found}
 
-    if not experiment.costs or variant.external or variant.unavailable:
-        return {}
-    found = read_json(costs_file(bench, variant.training)) or {}
-    names = ("parameters", "train_seconds", "film_seconds", "train_peak_mb", "film_peak_mb")
-    return {f"cost_{name}": found[name] for name in names if name in found}
+
+def number(value: Any) -> float:
+    """A number of a JSON file; null is NaN."""
+    return float("nan") if value is None else float(value)
 
 
 def means(films: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -112,10 +100,81 @@ def means(films: Sequence[dict[str, Any]]) -> dict[str, float]:
     found = {}
     for name in MEASURED:
         values = np.array([number(film.get(name)) for film in films])
-        values = values[np.isfinite(values)]
-        if len(values):
-            found[name] = float(values.mean())
+        if np.isfinite(values).any():
+            found[name] = float(values[np.isfinite(values)].mean())
     if films and all("tp" in film for film in films):
         tp, fp, fn = (sum(number(film[key]) for film in films) for key in ("tp", "fp", "fn"))
         found["dice_pooled"] = 2 * tp / (2 * tp + fp + fn) if tp + fp + fn > 0 else 1.0
     return found
+
+
+def collect_results(sources: Sequence[Path], work: Path) -> dict[str, int]:
+    """Take finished rows of other work folders into the results of one.
+
+    A row that is finished here stays as it is. Nothing but rows of the same settings and of the same test films comes
+    together; trainings and weights stay where they are, so that `run` here would train such rows anew. It also writes
+    the results of its own trainings alone: collect last.
+
+    Args:
+        sources: work folders, with ``results/<test set>/<experiment>.json``.
+        work: the work folder that takes them in.
+    Returns:
+        Number of rows taken, by ``<test set>/<experiment>``.
+    Raises:
+        FileNotFoundError: a source has no results.
+        ValueError: results of other settings or of other test films; nothing of any source is taken.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    taken: dict[str, int] = {}
+    pictures: list[tuple[Path, str]] = []
+    for source in sources:
+        files = sorted((source / "results").glob("*/*.json"))
+        if not files:
+            raise FileNotFoundError(f"{source}: no results/<test set>/<experiment>.json there; give a work folder")
+        for file in files:
+            name = f"{file.parent.name}/{file.stem}"
+            ours = merged.get(name) or read_json(work / "results" / f"{name}.json")
+            merged[name], rows = _merge(ours, read_json(file), file)
+            taken[name] = taken.get(name, 0) + len(rows)
+            pictures += [(source, picture) for row in rows for picture in row.get("pictures", [])]
+    for name, content in merged.items():
+        _write(work / "results" / name, content)
+    for source, picture in pictures:
+        inside = (work / picture).resolve().is_relative_to(work.resolve())  # the names are another machine's
+        if inside and (source / picture).is_file() and not (work / picture).exists():
+            (work / picture).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / picture, work / picture)
+    return taken
+
+
+def _merge(ours: dict[str, Any] | None, theirs: dict[str, Any], file: Path) -> tuple[dict[str, Any], list[Any]]:
+    """Our results with their finished rows where ours are not, and these rows."""
+    if ours is None:
+        return theirs, [row for row in theirs["rows"] if row["status"] == DONE]
+    _check_alike(ours, theirs, file)
+    rows = {_key(row): row for row in ours["rows"]}
+    new = [r for r in theirs["rows"] if r["status"] == DONE and rows.get(_key(r), {}).get("status") != DONE]
+    rows |= {_key(row): row for row in new}
+    order, keys = list(rows), {_key(row) for row in new}
+    films = [film for film in ours["films"] if _key(film) not in keys]
+    films += [film for film in theirs["films"] if _key(film) in keys]
+    films.sort(key=lambda film: order.index(_key(film)))
+    found = (re.search(r"--seeds (\S+)", content["command"]) for content in (ours, theirs))
+    seeds = sorted({int(seed) for match in found if match for seed in match.group(1).split(",")})
+    renewed = re.sub(r"--seeds \S+", f"--seeds {','.join(map(str, seeds))}", ours["command"])
+    return {**ours, "command": renewed, "rows": list(rows.values()), "films": films}, new
+
+
+def _check_alike(ours: dict[str, Any], theirs: dict[str, Any], file: Path) -> None:
+    commands = [re.sub(r" --seeds \S+", "", content["command"]) for content in (ours, theirs)]
+    if commands[0] != commands[1]:
+        raise ValueError(f"{file}: other settings than here: {commands[1]!r} instead of {commands[0]!r}")
+    hashes: dict[str, str] = {}
+    for row in [*ours["rows"], *theirs["rows"]]:
+        found = row.get("test_hash", "")
+        if row["status"] == DONE and hashes.setdefault(row["variant"], found) != found:
+            raise ValueError(f"{file}: row {row['variant']!r} was measured on other test films than here")
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, int]:
+    return str(record["variant"]), int(record["seed"])

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cmnet_monai.evaluation.records import number, read_json
+from cmnet_monai.io.files.json import read_json
 from cmnet_monai.metrics import Interval, mean_interval
 from cmnet_monai.paper.definitions import FILM_SETS, REAL, Experiment, Variant
-from cmnet_monai.paper.results import DONE, NOT_RUN, NOT_YET, results_folder
+from cmnet_monai.paper.results import DONE, NOT_RUN, NOT_YET, number
 
 RESAMPLES = 9999
+NAN = float("nan")
+Record = dict[str, Any]
+
+FILM_STRATA: Mapping[str, Callable[[Record], bool]] = {
+    "no fracture, implant or cement": lambda f: not (f["grade"] or f["implant"] or f["cement"]),
+    "highest fracture grade 1": lambda f: f["grade"] == 1,
+    "highest fracture grade 2": lambda f: f["grade"] == 2,
+    "highest fracture grade 3": lambda f: f["grade"] == 3,
+    "implant": lambda f: bool(f["implant"]),
+    "cement": lambda f: bool(f["cement"]),
+}
+BODY_STRATA: Mapping[str, Callable[[Record], bool]] = {
+    "bodies without a finding": lambda b: not (b["grade"] or b["cement"] or b["screws"]),
+    "bodies of grade 1": lambda b: b["grade"] == 1,
+    "bodies of grade 2": lambda b: b["grade"] == 2,
+    "bodies of grade 3": lambda b: b["grade"] == 3,
+    "bodies with screws": lambda b: bool(b["screws"]),
+    "bodies with cement": lambda b: bool(b["cement"]),
+}
 
 
 @dataclass(frozen=True)
 class Results:
-    """What is known about an experiment on a test bed.
+    """What is known about an experiment on a test set.
 
     Args:
         experiment: which.
-        bed: where.
+        test_set: where.
         scale: "full" or "quick"; "" where nothing was run.
         rows: one a variant and seed.
         films: one a variant, seed and film.
@@ -32,19 +51,24 @@ class Results:
     """
 
     experiment: Experiment
-    bed: str
+    test_set: str
     scale: str
-    rows: Sequence[dict[str, Any]]
-    films: Sequence[dict[str, Any]]
+    rows: Sequence[Record]
+    films: Sequence[Record]
     work: Path
     command: str = ""
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """Its variants on this bed."""
-        return self.experiment.rows(self.bed, self.scale == "quick")
+        """Its variants on this test set."""
+        return self.experiment.rows(self.test_set, self.scale == "quick")
 
-    def rows_of(self, variant: str) -> list[dict[str, Any]]:
+    @property
+    def done(self) -> list[Variant]:
+        """Those with a finished row."""
+        return [variant for variant in self.variants if self.rows_of(variant.name)]
+
+    def rows_of(self, variant: str) -> list[Record]:
         """Finished rows of a variant, one a seed."""
         return [row for row in self.rows if row["variant"] == variant and row["status"] == DONE]
 
@@ -69,14 +93,13 @@ class Results:
                 values.setdefault(str(film["film"]), []).append(number(film[metric]))
         return {name: float(np.mean(found)) for name, found in values.items()}
 
-    def interval(self, variant: str, metric: str) -> Interval:
+    def interval(self, variant: str, metric: str = "dice") -> Interval:
         """Mean over films and its bootstrap interval; of what is no film's own, the mean over seeds alone."""
         scores = self.scores(variant, metric)
         if scores:
             return mean_interval(list(scores.values()), resamples=RESAMPLES)
         found = [number(row[metric]) for row in self.rows_of(variant) if row.get(metric) is not None]
-        mean = float(np.mean(found)) if found else float("nan")
-        return Interval(mean, float("nan"), float("nan"), 0)
+        return Interval(float(np.mean(found)) if found else NAN, NAN, NAN, 0)
 
     def difference(self, variant: Variant) -> Interval:
         """Mean DSC of a variant minus that of the row it is compared with, over the seeds that both have (all of each
@@ -84,15 +107,31 @@ class Results:
         seeds = self.seeds(variant.name) & self.seeds(variant.against) or None
         own, other = (self.scores(name, "dice", seeds) for name in (variant.name, variant.against))
         if not own or not other:
-            return Interval(float("nan"), float("nan"), float("nan"), 0)
+            return Interval(NAN, NAN, NAN, 0)
         if set(own) == set(other) and self._same_patients(variant):
             return mean_interval([own[name] - other[name] for name in own], resamples=RESAMPLES)
         return unpaired_difference(list(own.values()), list(other.values()))
 
     def _same_patients(self, variant: Variant) -> bool:
-        other = next((v for v in self.variants if v.name == variant.against), variant)
-        seeds = {FILM_SETS[v.asking.films].seed for v in (variant, other)}
-        return self.bed == REAL or len(seeds) == 1
+        both = [v for v in self.variants if v.name in (variant.name, variant.against)]
+        return self.test_set == REAL or len({FILM_SETS[v.inference.films].seed for v in both}) == 1
+
+    def film_stratum(self, variant: str, belongs: Callable[[Record], bool]) -> Interval:
+        """Mean DSC of the films of a stratum, each the mean over seeds."""
+        names = {f["film"] for f in self.films if f["variant"] == variant and "grade" in f and belongs(f)}
+        scores = self.scores(variant, "dice")
+        return mean_interval([score for name, score in scores.items() if name in names])
+
+    def body_stratum(self, variant: str, holds: Callable[[Record], bool]) -> tuple[Interval, int]:
+        """Mean Dice of the bodies of a stratum, averaged within a film and over seeds, and the number of bodies."""
+        by_film: dict[str, list[float]] = {}
+        bodies = set()
+        for film in (film for film in self.films if film["variant"] == variant):
+            for body in film.get("bodies", []):
+                if "grade" in body and holds(body):
+                    by_film.setdefault(film["film"], []).append(float(body["dice"]))
+                    bodies.add((film["film"], body["level"]))
+        return mean_interval([float(np.mean(values)) for values in by_film.values()]), len(bodies)
 
 
 def unpaired_difference(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Interval:
@@ -104,8 +143,8 @@ def unpaired_difference(first: Sequence[float], second: Sequence[float], seed: i
     return Interval(float(a.mean() - b.mean()), float(low), float(high), len(a) + len(b))
 
 
-def read_results(experiment: Experiment, work: Path, bed: str) -> Results:
-    """Results of an experiment on a test bed; empty where it was not run."""
-    content = read_json(results_folder(work, bed) / f"{experiment.name}.json") or {}
+def read_results(experiment: Experiment, work: Path, test_set: str) -> Results:
+    """Results of an experiment on a test set; empty where it was not run."""
+    content = read_json(work / "results" / test_set / f"{experiment.name}.json") or {}
     rows, films = content.get("rows", []), content.get("films", [])
-    return Results(experiment, bed, content.get("scale", ""), rows, films, work, content.get("command", ""))
+    return Results(experiment, test_set, content.get("scale", ""), rows, films, work, content.get("command", ""))

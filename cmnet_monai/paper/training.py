@@ -1,20 +1,26 @@
-"""Weights of an experiment: trained once through the bundle, found again by what they were made of."""
+"""Weights of an experiment, trained once through the bundle and found again by what they were made of; and what a
+network costs on this machine."""
 
 from __future__ import annotations
 
+import multiprocessing
+import statistics
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cmnet_monai.evaluation.records import identity_of, provenance, read_json, write_json
-from cmnet_monai.paper.costs import epochs_in_time_of_cmnet
-from cmnet_monai.paper.definitions import CMNET, Training, as_plain
-from cmnet_monai.paper.workspace import Bench
+import torch
 
-RECORD = "trained.json"
-PATHS = frozenset({"dataset_dir", "validation_dir", "extra_dirs", "output_dir", "init_weights"})
+from cmnet_monai.datasets import write_datalist
+from cmnet_monai.evaluation.records import identity_of, provenance
+from cmnet_monai.io.files.json import read_json, write_json
+from cmnet_monai.paper.definitions import CMNET, Training, as_plain
+from cmnet_monai.paper.workspace import Workspace
+
+COSTS = ("parameters", "train_seconds", "film_seconds", "train_peak_mb", "film_peak_mb")
 
 
 @dataclass(frozen=True)
@@ -22,13 +28,13 @@ class TrainingRun:
     """A training on synthetic films, or its fine-tuning on a fold of real ones.
 
     Args:
-        bench: what it runs on.
+        space: where it runs.
         training: what it is.
         seed: of everything random.
         fold: fold of real films to fine-tune on; None: synthetic films.
     """
 
-    bench: Bench
+    space: Workspace
     training: Training
     seed: int
     fold: int | None = None
@@ -36,47 +42,46 @@ class TrainingRun:
     @property
     def before(self) -> TrainingRun | None:
         """The run whose weights this one starts from."""
-        return None if self.fold is None else TrainingRun(self.bench, self.training_on_synthetic, self.seed)
+        return None if self.fold is None else self.on_synthetic
 
     @property
-    def training_on_synthetic(self) -> Training:
-        """The training without what concerns real films."""
+    def on_synthetic(self) -> TrainingRun:
+        """The same training without what concerns real films."""
         plain = {k: v for k, v in as_plain(self.training).items() if not k.startswith("real_")}
-        return Training(**plain)
+        return TrainingRun(self.space, Training(**plain), self.seed)
 
     @property
     def title(self) -> str:
         """A line for progress."""
-        details = [f"{name}={value}" for name, value in self.training.settings]
-        details += [f"{factor:.3g} times {name}" for name, factor in self.training.scaled]
-        details += [f"overlay {name}" for name in self.training.overlays]
-        details += [f"{self.training.share:g} of the films"] if self.training.share != 1 else []
-        what = ", ".join([self.training.network, " + ".join(self.training.films), self.training.protocol, *details])
+        t = self.training
+        details = [t.network, " + ".join(t.films), t.protocol, *(f"{name}={value}" for name, value in t.settings)]
+        details += [f"{factor:.3g} times {name}" for name, factor in t.scaled]
+        details += [f"overlay {name}" for name in t.overlays]
+        details += [f"{t.share:g} of the films"] if t.share != 1 else []
         where = "" if self.fold is None else f", fold {self.fold}"
-        return f"train {what}, seed {self.seed}{where}"
+        return f"train {', '.join(details)}, seed {self.seed}{where}"
 
     @property
     def configs(self) -> list[str]:
         """Configs of the bundle, in order."""
-        names = ["train", "pretrain"]
-        names += ["finetune"] if self.fold is not None else []
+        names = ["train", "pretrain", *(["finetune"] if self.fold is not None else [])]
         names += ["baseline"] if self.training.network != CMNET else []
-        return [str(self.bench.bundle / "configs" / f"{name}.json") for name in [*names, *self.training.overlays]]
+        return [str(self.space.bundle / "configs" / f"{name}.json") for name in [*names, *self.training.overlays]]
 
     def settings(self) -> dict[str, Any]:
         """Overrides of the configs that the weights depend on, paths apart."""
-        part = "pretrain" if self.fold is None else "finetune"
-        chosen = {**self.bench.settings_of(part), **dict(self.training.settings)}
-        chosen |= {name: scaled(self._default(name, chosen), factor) for name, factor in self.training.scaled}
-        chosen |= {"label_protocol": self.training.protocol, "seed": self.seed, "val_interval": "@max_epochs"}
-        if self.training.network != CMNET:
-            chosen["network_name"] = self.training.network
-        if self.training.same_time and self.fold is None:
-            chosen["max_epochs"] = epochs_in_time_of_cmnet(self.bench, self.training)
-        if self.bench.scale.name == "quick":
+        t, space = self.training, self.space
+        chosen = {**space.settings_of("pretrain" if self.fold is None else "finetune"), **dict(t.settings)}
+        chosen |= {name: scaled(self._default(name, chosen), factor) for name, factor in t.scaled}
+        chosen |= {"label_protocol": t.protocol, "seed": self.seed, "val_interval": "@max_epochs"}
+        if t.network != CMNET:
+            chosen["network_name"] = t.network
+        if t.same_time and self.fold is None:
+            chosen["max_epochs"] = epochs_in_time_of_cmnet(space, t)
+        if space.scale.quick:
             chosen["num_workers"] = 0
-        if self.bench.device:
-            chosen["device"] = self.bench.device
+        if space.device:
+            chosen["device"] = space.device
         return chosen
 
     def _default(self, name: str, chosen: Mapping[str, Any]) -> Any:
@@ -87,20 +92,19 @@ class TrainingRun:
     def identity(self) -> str:
         """Hash of configs, settings, films and what came before."""
         configs = [{k: v for k, v in (read_json(path) or {}).items() if k != "_help_"} for path in self.configs]
-        free = ("device", "num_workers")
-        settings = {k: v for k, v in self.settings().items() if k not in free}
-        films = {name: self.bench.set_spec(name) for name in self.training.film_sets}
+        settings = {k: v for k, v in self.settings().items() if k not in ("device", "num_workers")}
+        films = {name: self.space.set_spec(name) for name in self.training.film_sets}
         parts: list[Any] = [configs, settings, films, self.training.share]
         if self.before is not None and self.fold is not None:
             real = (self.training.real_films, self.training.real_share)
-            parts += [self.before.identity(), self.bench.fold_hash(self.fold), real]
+            parts += [self.before.identity(), self.space.fold_hash(self.fold), real]
         return identity_of(*parts)
 
     @property
     def folder(self) -> Path:
         """Folder of its checkpoints."""
         fold = "" if self.fold is None else f"_fold{self.fold}"
-        return self.bench.work / "trainings" / f"{self.training.network}{fold}_{self.identity()}"
+        return self.space.work / "trainings" / f"{self.training.network}{fold}_{self.identity()}"
 
     @property
     def weights(self) -> Path:
@@ -109,24 +113,19 @@ class TrainingRun:
 
     def record(self) -> dict[str, Any] | None:
         """What was noted when it ended; None before."""
-        return read_json(self.folder / RECORD)
+        return read_json(self.folder / "trained.json")
 
     def run(self) -> None:
         """Train, going on from the last whole epoch of a run that was broken off."""
         from monai.bundle import ConfigWorkflow
 
         start = time.monotonic()
-        overrides = {**self.settings(), **self._paths()}
+        overrides: dict[str, Any] = {**self.settings(), **self._paths()}
         if self.training.unlabelled:
-            overrides["look_dir"] = str(self.bench.set_folder(self.training.unlabelled) / "films")
+            overrides["look_dir"] = str(self.space.set_folder(self.training.unlabelled) / "films")
         overrides |= {"train#dataset#progress": False, "validate#dataset#progress": False}
-        workflow = ConfigWorkflow(
-            config_file=self.configs,
-            workflow_type="training",
-            logging_file=False,
-            bundle_root=str(self.bench.bundle),
-            **overrides,
-        )
+        overrides |= {"logging_file": False, "bundle_root": str(self.space.bundle)}
+        workflow = ConfigWorkflow(config_file=self.configs, workflow_type="training", **overrides)
         workflow.initialize()
         workflow.run()
         workflow.finalize()
@@ -137,31 +136,27 @@ class TrainingRun:
             "settings": self.settings(),
             "configs": [Path(path).stem for path in self.configs],
             "seconds": round(time.monotonic() - start, 1),
-            "films_drawn": self.films_drawn(),
-            "data_hash": {name: self.bench.set_hash(name) for name in self.training.film_sets},
+            "data_hash": {name: self.space.set_hash(name) for name in self.training.film_sets},
             **provenance(),
         }
-        write_json(self.folder / RECORD, record)
+        write_json(self.folder / "trained.json", record)
 
     def _paths(self) -> dict[str, Any]:
         folder = self.folder
-        if self.fold is None:
-            self.bench.write_training_films(self.training, folder / "films.json")
+        if self.before is None or self.fold is None:
+            write_datalist(folder / "films.json", self.space.training_items(self.training))
             films = str(folder / "films.json")
             return {"dataset_dir": films, "validation_dir": films, "output_dir": str(folder / "run")}
-        self.bench.write_fold_films(self.training, self.fold, folder)
-        share = self.training.real_share
+        self.space.write_fold_films(self.training, self.fold, folder)
+        share, synthetic = self.training.real_share, str(folder / "synthetic.json")
         chosen: dict[str, Any] = {
             "dataset_dir": str(folder / "real.json"),
-            "validation_dir": str(folder / "synthetic.json"),
-            "extra_dirs": [str(folder / "synthetic.json")],
+            "validation_dir": synthetic,
+            "extra_dirs": [] if share == 1 else [synthetic],
             "output_dir": str(folder / "run"),
-            "init_weights": str(self.before.weights) if self.before is not None else "",
+            "init_weights": str(self.before.weights),
         }
-        if share is not None:
-            chosen["shares"] = [share, 1 - share] if share < 1 else None
-            chosen["extra_dirs"] = chosen["extra_dirs"] if share < 1 else []
-        return chosen
+        return chosen if share is None else {**chosen, "shares": [share, 1 - share] if share < 1 else None}
 
     def resolved(self, name: str) -> Any:
         """A value of the resolved config, such as "network_def" or "spatial_size"."""
@@ -169,13 +164,8 @@ class TrainingRun:
 
         parser = ConfigParser()
         parser.read_config(self.configs)
-        parser.update({"bundle_root": str(self.bench.bundle), **self.settings()})
+        parser.update({"bundle_root": str(self.space.bundle), **self.settings()})
         return parser.get_parsed_content(name)
-
-    def films_drawn(self) -> int:
-        """Films that training goes through, over all epochs."""
-        length = int(self.resolved("epoch_length")) or self.bench.scale.training_films
-        return length * int(self.resolved("max_epochs"))
 
 
 def scaled(value: Any, factor: float) -> Any:
@@ -187,3 +177,97 @@ def scaled(value: Any, factor: float) -> Any:
     if isinstance(value, list | tuple):
         return [max(16, 16 * round(side * factor / 16)) for side in value]
     return max(1, round(value * factor)) if isinstance(value, int) else value * factor
+
+
+def costs_file(space: Workspace, training: Training) -> Path:
+    """Where the costs of a training's network are noted."""
+    key = identity_of(training.network, sorted(space.settings_of("pretrain").items()), sorted(training.settings))
+    return space.work / "costs" / f"{training.network}_{key}.json"
+
+
+def network_costs(space: Workspace, training: Training) -> dict[str, Any]:
+    """Costs of a network, measured once: in a process of its own, so that its memory is its own too; quick runs use
+    this process, and give no memory.
+
+    Returns:
+        ``train_seconds``: of a step, forward and backward, of one batch; ``film_seconds``: of one film, forward alone;
+        ``train_peak_mb`` and ``film_peak_mb``: peak memory, of the process on a CPU, of the tensors on a GPU;
+        ``parameters``; and where it was measured.
+    """
+    file = costs_file(space, training)
+    found = read_json(file)
+    if found is None:
+        if space.scale.quick:
+            found = measure_costs(space, training, steps=1)
+        else:
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                found = pool.submit(measure_costs, space, training).result()
+        write_json(file, found)
+    return dict(found)
+
+
+def measure_costs(space: Workspace, training: Training, steps: int = 4) -> dict[str, Any]:
+    """Time steps on random films, after one that does not count; see `network_costs`."""
+    from cmnet_monai.engines import with_precision
+    from cmnet_monai.networks import keep_freed_memory
+
+    run = TrainingRun(space, replace(training, same_time=False), seed=0)
+    keep_freed_memory()
+    device = space.torch_device()
+    network, loss = with_precision(run.resolved("network_def").to(device)), run.resolved("loss")
+    size, batch = run.resolved("spatial_size"), int(run.resolved("batch_size"))
+    film = torch.rand(1, 1, *size, device=device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-5)
+
+    def infer() -> None:
+        with torch.inference_mode():
+            network(film)
+
+    def learn() -> None:
+        optimizer.zero_grad()
+        logits = network(film.expand(batch, -1, -1, -1))
+        loss(logits, torch.zeros_like(logits)).backward()
+        optimizer.step()
+
+    found: dict[str, Any] = {"network": training.network, "spatial_size": list(size), "batch_size": batch}
+    found["parameters"] = sum(p.numel() for p in network.parameters())
+    for name, work in (("film", infer), ("train", learn)):
+        network.train(name == "train")
+        found[f"{name}_seconds"] = _seconds(work, device, steps)
+        if device.type == "cuda":
+            found[f"{name}_peak_mb"] = round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
+        else:  # other work of this process would be counted too
+            found[f"{name}_peak_mb"] = None if space.scale.quick else process_peak_mb()
+    return {**found, **provenance()}
+
+
+def _seconds(work: Callable[[], None], device: torch.device, steps: int) -> float:
+    """Median seconds of a call, after one that does not count."""
+    times = []
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def process_peak_mb() -> float | None:
+    """Peak resident memory of this process in MB of 10^6 bytes; None where the system does not tell it.
+
+    From Linux's own count of the program that runs now: getrusage would hand down the peak of the parent process.
+    """
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    lines = (line.split() for line in status.read_text(encoding="utf-8").splitlines())
+    return next((round(int(parts[1]) * 1024 / 1e6, 1) for parts in lines if parts[:1] == ["VmHWM:"]), None)
+
+
+def epochs_in_time_of_cmnet(space: Workspace, training: Training) -> int:
+    """Epochs of a network that take as long as CM-Net's training: in the ratio of the seconds of their steps."""
+    cmnet = Training(films=training.films)
+    own, reference = network_costs(space, training), network_costs(space, cmnet)
+    epochs = int(TrainingRun(space, cmnet, seed=0).resolved("max_epochs"))
+    return max(1, round(epochs * reference["train_seconds"] / own["train_seconds"]))

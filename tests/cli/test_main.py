@@ -41,12 +41,10 @@ def keep_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
         ["demo", "--help"],
         ["synthesize", "--help"],
         ["datalist", "--help"],
-        ["experiments", "run", "--help"],
         ["--version"],
-        ["bundle"],
     ],
 )
-def test_help_version_and_bundle_import_nothing_heavy(arguments: list[str]) -> None:
+def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys\nfrom cmnet_monai.cli.main import main\n"
         f"sys.argv = ['cmnet-monai', *{arguments!r}]\n"
@@ -60,16 +58,12 @@ def test_help_version_and_bundle_import_nothing_heavy(arguments: list[str]) -> N
 
 def test_help_lists_the_commands() -> None:
     code, output = call("--help")
-    assert code == 0 and all(name in output for name in ("demo", "synthesize", "datalist", "pack-weights", "bundle"))
+    assert code == 0 and all(name in output for name in ("predict", "demo", "synthesize", "datalist"))
+    assert not any(name in output for name in ("recipe", "calibrate", "pack-weights", "experiments"))
 
 
 def test_version_is_the_packages() -> None:
     assert call("--version") == (0, f"cmnet-monai {__version__}\n")
-
-
-def test_bundle_prints_a_folder_with_configs() -> None:
-    code, output = call("bundle")
-    assert code == 0 and (Path(output.strip()) / "configs" / "inference.json").is_file()
 
 
 def test_other_bundle_folder_must_be_a_bundle(tmp_path: Path) -> None:
@@ -101,21 +95,6 @@ def test_unknown_kind_is_an_error_without_a_traceback(tmp_path: Path) -> None:
     code, output = call("synthesize", tmp_path, "-n", 1, "--height", 160, "--kind", "whale")
     assert code == 1 and "cmnet-monai: " in output
     assert "whale" in output and "Traceback" not in output
-
-
-def test_pack_weights_writes_half_precision_and_says_how_much(tmp_path: Path) -> None:
-    torch.save({"network": {"w": torch.ones(1000)}}, tmp_path / "last.pt")
-    code, output = call("pack-weights", tmp_path / "last.pt", tmp_path / "model.pt")
-    assert code == 0 and "MB" in output
-    assert torch.load(tmp_path / "model.pt", weights_only=True)["w"].dtype == torch.float16
-
-
-def test_pack_weights_names_what_it_cannot_use(tmp_path: Path) -> None:
-    (tmp_path / "text.pt").write_text("no weights")
-    for name in ("none.pt", "text.pt"):
-        code, output = call("pack-weights", tmp_path / name, tmp_path / "model.pt")
-        assert code == 1 and name in output.replace("\n", "")
-    assert not (tmp_path / "model.pt").exists()
 
 
 def test_demo_without_weights_fails_with_their_name(tmp_path: Path, repository: Path) -> None:

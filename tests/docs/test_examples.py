@@ -13,7 +13,7 @@ import cmnet_monai
 
 ROOMS = [
     *("io", "transforms", "networks", "losses", "metrics", "vertebrae"),
-    *("datasets", "synthetic", "engines", "visualize", "prediction", "experiments", "packaging"),
+    *("datasets", "synthetic", "engines", "visualize", "prediction", "evaluation", "packaging"),
 ]
 
 

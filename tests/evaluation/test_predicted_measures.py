@@ -9,7 +9,8 @@ import pytest
 
 from cmnet_monai.datasets import synthesize
 from cmnet_monai.datasets.synthesize import plan_films, read_synthetic, write_film
-from cmnet_monai.evaluation.predicted_measures import judge_names, names_table, run_predicted_bias
+from cmnet_monai.evaluation.measures import run_predicted_bias
+from cmnet_monai.evaluation.names import judge_names, names_table
 from cmnet_monai.io import read_label_map
 from cmnet_monai.io.files.results import FilmResult
 from cmnet_monai.synthetic import generate_film

@@ -17,10 +17,10 @@ def test_definitions_name_things_that_exist(name: str, repository: Path) -> None
     assert len(set(names)) == len(names) and set(experiment.metrics) <= set(METRICS)
     for variant in experiment.variants:
         assert variant.training.network in {"cmnet", *BASELINES}
-        assert set(variant.training.film_sets) <= set(FILM_SETS) and variant.asking.films in FILM_SETS
-        assert FILM_SETS[variant.asking.films].purpose == "test"
+        assert set(variant.training.film_sets) <= set(FILM_SETS) and variant.inference.films in FILM_SETS
+        assert FILM_SETS[variant.inference.films].purpose == "test"
         assert all(FILM_SETS[films].purpose == "training" for films in variant.training.film_sets)
-        assert set(variant.beds) & set(experiment.beds)
+        assert set(variant.test_sets) & set(experiment.test_sets)
         assert not variant.against or variant.against in names
         for overlay in variant.training.overlays:
             assert (repository / "bundle" / "configs" / f"{overlay}.json").is_file()
@@ -28,11 +28,11 @@ def test_definitions_name_things_that_exist(name: str, repository: Path) -> None
 
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
-def test_rows_of_a_bed_and_of_the_quick_run_have_what_they_are_compared_with(name: str) -> None:
+def test_rows_of_a_test_set_and_of_the_quick_run_have_what_they_are_compared_with(name: str) -> None:
     experiment = EXPERIMENTS[name]
-    for bed in experiment.beds:
+    for test_set in experiment.test_sets:
         for quick in (False, True):
-            rows = experiment.rows(bed, quick)
+            rows = experiment.rows(test_set, quick)
             known = {variant.name for variant in rows}
             missing = {v.against for v in rows if v.against} - known
             assert not missing or (quick and missing == {"batch_norm_on_a"})
@@ -44,10 +44,10 @@ def test_no_patient_is_trained_and_tested_on() -> None:
     assert FULL.test_films == TEST_PATIENTS == 67
 
 
-def test_real_films_have_no_other_looks() -> None:
+def test_real_films_have_no_other_domains() -> None:
     for experiment in EXPERIMENTS.values():
-        if REAL in experiment.beds:
-            assert {variant.asking.films for variant in experiment.rows(REAL)} == {"test_lumbar"}
+        if REAL in experiment.test_sets:
+            assert {variant.inference.films for variant in experiment.rows(REAL)} == {"test_lumbar"}
 
 
 def test_experiments_are_found_by_name_in_the_order_of_the_catalogue() -> None:

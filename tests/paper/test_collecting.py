@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cmnet_monai.cli.main import app
-from cmnet_monai.paper.collecting import collect_results
+from cmnet_monai.paper.__main__ import app
+from cmnet_monai.paper.results import collect_results
 
-COMMAND = "cmnet-monai experiments run table1 --work runs/experiments --seeds {} --films 400"
+COMMAND = "python -m cmnet_monai.paper run table1 --work runs/paper --seeds {} --films 400"
 
 
 def write(
@@ -95,8 +95,8 @@ def test_other_settings_or_films_are_refused_and_nothing_is_taken(tmp_path: Path
 
 def test_command_names_a_folder_without_results(tmp_path: Path) -> None:
     here = write(tmp_path / "a", {("unet", 0): 0.8})
-    result = CliRunner().invoke(app, ["experiments", "collect", str(tmp_path / "none"), "--work", str(here)])
+    result = CliRunner().invoke(app, ["collect", str(tmp_path / "none"), "--work", str(here)])
     assert result.exit_code == 1 and "none: no results" in result.output
     there = write(tmp_path / "b", {("cmnet", 0): 0.7})
-    result = CliRunner().invoke(app, ["experiments", "collect", str(there), "--work", str(here)])
+    result = CliRunner().invoke(app, ["collect", str(there), "--work", str(here)])
     assert result.exit_code == 0 and "synthetic/table1: 1 rows taken" in result.output

@@ -10,12 +10,12 @@ from skimage.io import imread
 from cmnet_monai.conventions import LUMBAR_LABELS
 from cmnet_monai.datasets import synthesize
 from cmnet_monai.datasets.datalist import read_datalist
-from cmnet_monai.evaluation.records import write_json
 from cmnet_monai.io import read_film, read_label_map
-from cmnet_monai.paper.definitions import QUICK, REAL, Asking, Training
+from cmnet_monai.io.files.json import write_json
+from cmnet_monai.paper.definitions import QUICK, REAL, Inference, Training
 from cmnet_monai.paper.nnunet import PLUGIN, SHORT, NnunetRun, sixteen_bits, write_nnunet_dataset
 from cmnet_monai.paper.training import TrainingRun
-from cmnet_monai.paper.workspace import Bench
+from cmnet_monai.paper.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +68,17 @@ def test_sixteen_bits_keep_whole_differences_and_scale_the_rest() -> None:
 
 def test_it_says_why_it_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    full = Bench(tmp_path, tmp_path)
-    run = NnunetRun(full, Training(), Asking(), 0)
+    full = Workspace(tmp_path, tmp_path)
+    run = NnunetRun(full, Training(), Inference(), 0)
     assert run.why_not().startswith("nnUNetv2_plan_and_preprocess is not on the PATH")
-    assert "quick" in NnunetRun(Bench(tmp_path, tmp_path, scale=QUICK), Training(), Asking(), 0).why_not()
-    assert "synthetic" in NnunetRun(Bench(tmp_path, tmp_path, REAL), Training(), Asking(), 0).why_not()
+    assert "quick" in NnunetRun(Workspace(tmp_path, tmp_path, scale=QUICK), Training(), Inference(), 0).why_not()
+    assert "synthetic" in NnunetRun(Workspace(tmp_path, tmp_path, REAL), Training(), Inference(), 0).why_not()
     for name in ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict"):
         (tmp_path / name).write_text("#!/bin/sh\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     assert run.why_not() == "" and run.trainer == "nnUNetTrainerTimeBudget"
-    named = Bench(tmp_path, tmp_path, settings={"nnunet.trainer": "nnUNetTrainer_5epochs"})
-    assert NnunetRun(named, Training(), Asking(), 0).trainer == "nnUNetTrainer_5epochs"
+    named = Workspace(tmp_path, tmp_path, settings={"nnunet.trainer": "nnUNetTrainer_5epochs"})
+    assert NnunetRun(named, Training(), Inference(), 0).trainer == "nnUNetTrainer_5epochs"
 
 
 def test_its_commands_are_called_in_order_and_its_masks_measured(
@@ -96,10 +96,10 @@ def test_its_commands_are_called_in_order_and_its_masks_measured(
         )
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
-    bench = Bench(tmp_path / "work", tmp_path, scale=QUICK, workers=1)
+    bench = Workspace(tmp_path / "work", tmp_path, scale=QUICK, workers=1)
     for name in ("train_lumbar", "test_lumbar"):
         bench.make_set(name)
-    run = NnunetRun(bench, Training(), Asking(), 0)
+    run = NnunetRun(bench, Training(), Inference(), 0)
     with pytest.raises(RuntimeError, match="train CM-Net on the same films"):
         run.run()
     write_json(TrainingRun(bench, Training(), 0).folder / "trained.json", {"seconds": 12.5})

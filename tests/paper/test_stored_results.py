@@ -8,19 +8,17 @@ import numpy as np
 import pytest
 
 from cmnet_monai.metrics import Interval
-from cmnet_monai.paper.blocks import Table
 from cmnet_monai.paper.catalogue import EXPERIMENTS, find_experiments
-from cmnet_monai.paper.definitions import FULL, QUICK, REAL, Asking, Experiment, Variant
+from cmnet_monai.paper.definitions import FULL, QUICK, REAL, Experiment, Inference, Variant
 from cmnet_monai.paper.results import command
 from cmnet_monai.paper.sections import ANCHORS, cell, section, signed
 from cmnet_monai.paper.stored_results import Results, unpaired_difference
-from cmnet_monai.paper.strata import body_stratum, film_stratum
-from cmnet_monai.paper.workspace import Bench
+from cmnet_monai.paper.workspace import Workspace
 
-A = Variant("a", "A", asking=Asking("test_look_a"))
-B = Variant("b", "B", asking=Asking("test_look_b"), against="a")
-C = Variant("c", "C", asking=Asking("test_thoracic"), against="a")
-EXPERIMENT = Experiment("e", "", "", "", (A, B, C), ("dice",), statistics=True)
+A = Variant("a", "A", inference=Inference("test_domain_a"))
+B = Variant("b", "B", inference=Inference("test_domain_b"), against="a")
+C = Variant("c", "C", inference=Inference("test_thoracic"), against="a")
+EXPERIMENT = Experiment("e", "", "", "", (A, B, C), ("dice",), parts=("tests",))
 
 
 def film(variant: str, number: int, dice: float, seed: int = 0, **more: object) -> dict:
@@ -45,8 +43,8 @@ def test_rows_are_compared_over_the_seeds_that_both_have() -> None:
     assert found.difference(B).mean == pytest.approx(0.1)  # not 0.1 - 0.15, which the second seed of "a" would make
     alone = results([*films, *(film("b", i, 0.6 + 0.1 * i, seed=7) for i in range(4))])
     assert alone.difference(B).mean == pytest.approx(-0.05)
-    table = next(block for block in section(found) if isinstance(block, Table))
-    assert [row[1] for row in table.rows] == ["2: DSC 0.650 to 0.950", "1", "-"]
+    _, table = section(found).rows
+    assert [row[1] for row in table] == ["2: DSC 0.650 to 0.950", "1", "-"]
 
 
 def test_films_of_the_same_patients_are_paired_and_others_are_not() -> None:
@@ -79,9 +77,9 @@ def test_strata_take_their_films_and_bodies_alone() -> None:
         film("a", 2, 0.5, grade=2, seed=1, bodies=[body("L1", 0.2, 2), body("L2", 0.4, 2), body("L3", 1.0, 0)]),
     ]
     found = results(films)
-    fractured = film_stratum(found, "a", lambda f: f["grade"] == 2)
+    fractured = found.film_stratum("a", lambda f: f["grade"] == 2)
     assert (fractured.mean, fractured.films) == (pytest.approx(0.6), 1)
-    interval, bodies = body_stratum(found, "a", lambda b: b["grade"] == 2)
+    interval, bodies = found.body_stratum("a", lambda b: b["grade"] == 2)
     assert (interval.mean, interval.films, bodies) == (pytest.approx(0.4), 1, 2)
 
 
@@ -103,18 +101,18 @@ def test_lines_of_rows_compared_with_the_default_go_through_it() -> None:
 
 def test_command_of_the_results_has_all_that_was_asked(tmp_path: Path) -> None:
     settings = {"spatial_size": [144, 192], "finetune.max_epochs": 3, "look": "it's"}
-    bench = Bench(tmp_path, tmp_path, REAL, replace(FULL, training_films=400), settings=settings)
+    bench = Workspace(tmp_path, tmp_path, REAL, replace(FULL, training_films=400), settings=settings)
     words = shlex.split(command(EXPERIMENT, bench, (0, 2)))
-    assert words[:4] == ["cmnet-monai", "experiments", "run", "e"]
-    options = {name: words[words.index(name) + 1] for name in ("--bed", "--seeds", "--films")}
-    assert options == {"--bed": "real", "--seeds": "0,2", "--films": "400"}
+    assert words[:5] == ["python", "-m", "cmnet_monai.paper", "run", "e"]
+    options = {name: words[words.index(name) + 1] for name in ("--test-set", "--seeds", "--films")}
+    assert options == {"--test-set": "real", "--seeds": "0,2", "--films": "400"}
     assert [words[i + 1] for i, word in enumerate(words) if word == "--set"] == [
         "spatial_size=[144,192]",
         "finetune.max_epochs=3",
         'look="it\'s"',
     ]
-    assert "--films" not in command(EXPERIMENT, Bench(tmp_path, tmp_path), (0,))
-    assert command(EXPERIMENT, Bench(tmp_path, tmp_path, scale=QUICK), (0,)).endswith("--quick")
+    assert "--films" not in command(EXPERIMENT, Workspace(tmp_path, tmp_path), (0,))
+    assert command(EXPERIMENT, Workspace(tmp_path, tmp_path, scale=QUICK), (0,)).endswith("--quick")
 
 
 def test_networks_in_another_order_than_the_papers_are_said_to_be() -> None:
@@ -123,7 +121,7 @@ def test_networks_in_another_order_than_the_papers_are_said_to_be() -> None:
     def text(unet: float, modified: float, cmnet: float) -> str:
         means = {"unet": unet, "modified_unet": modified, "cmnet": cmnet}
         films = [film(name, i, value + 0.01 * i) for name, value in means.items() for i in range(3)]
-        return "\n".join(str(block) for block in section(results(films, table1)))
+        return str((section(results(films, table1)).published or {})["order"])
 
     assert "CM-Net > Modified U-Net > U-Net: the paper's order" in text(0.7, 0.8, 0.9)
     assert "Modified U-Net > U-Net > CM-Net: not the paper's order" in text(0.8, 0.9, 0.7)

@@ -7,11 +7,11 @@ import pytest
 from cmnet_monai.bundle_location import bundle_root
 from cmnet_monai.paper.definitions import Training
 from cmnet_monai.paper.training import TrainingRun, scaled
-from cmnet_monai.paper.workspace import Bench
+from cmnet_monai.paper.workspace import Workspace
 
 
 def run_of(training: Training, **settings: object) -> TrainingRun:
-    return TrainingRun(Bench(Path("nowhere"), bundle_root(None).resolve(), settings=settings), training, seed=0)
+    return TrainingRun(Workspace(Path("nowhere"), bundle_root(None).resolve(), settings=settings), training, seed=0)
 
 
 def test_scaled_settings_are_multiples_of_what_the_user_sets() -> None:

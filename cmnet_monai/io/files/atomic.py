@@ -59,6 +59,13 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike, text: str) -> Path:
+    """Write a text file in UTF-8, whole or not at all; returns its path."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
 def remove_leftovers(folder: str | os.PathLike, older_than_s: float = LEFT_BEHIND_S) -> int:
     """Delete the temporary files that killed processes left in a folder; returns how many.
 

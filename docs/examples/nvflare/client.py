@@ -7,10 +7,10 @@ import argparse
 from pathlib import Path
 
 import nvflare.client as flare
+from federated import TINY, Site, dice_of, make_client
 from monai.fl.utils.exchange_object import ExchangeObject
 
 from cmnet_monai.bundle_location import bundle_root
-from cmnet_monai.evaluation.federated import TINY, Site, dice_of, make_client
 
 
 def main() -> None:

@@ -4,14 +4,15 @@ python job.py SITES OUT --rounds 3
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
+from federated import TINY, dice_of, make_client
 from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
 from nvflare.recipe import SimEnv
 
 from cmnet_monai.bundle_location import bundle_root
-from cmnet_monai.evaluation.federated import TINY, dice_of, make_client
 
 
 def main() -> None:
@@ -26,6 +27,8 @@ def main() -> None:
     names = sorted(folder.name for folder in sites.iterdir() if folder.is_dir())
     bundle = bundle_root(None).resolve()
 
+    paths = [str(Path(__file__).parent.resolve()), os.environ.get("PYTHONPATH", "")]  # client.py imports federated
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     judges = {name: make_client(name, bundle, output / "judges" / name, [sites / name], 1, **TINY) for name in names}
     start = {key: value.cpu().clone() for key, value in judges[names[0]].get_weights().weights.items()}
     torch.save(start, output / "start.pt")
