@@ -57,7 +57,7 @@ def run_demo(
         One row a film.
     """
     from cmnet_monai.datasets.synthesize import plan_films
-    from cmnet_monai.io import atomic_write
+    from cmnet_monai.io.files.json import write_json
     from cmnet_monai.io.files.results import FilmResult
 
     folder = Path(output_dir)
@@ -71,10 +71,8 @@ def run_demo(
     manifest = json.loads((folder / "results" / "manifest.json").read_text(encoding="utf-8"))
     say("Comparing with the truth and drawing overlays ...")
     rows = [_compare(folder, name, manifest["films"][name]) for name in DEMO_FILMS]
-    films = [{k: None if v != v else v for k, v in asdict(row).items()} for row in rows]  # JSON knows no NaN
-    text = json.dumps({"seed": seed, "weights": manifest["weights"], "films": films}, indent=1)
-    with atomic_write(folder / "demo.json") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    films = [asdict(row) for row in rows]
+    write_json(folder / "demo.json", {"seed": seed, "weights": manifest["weights"], "films": films})
     return rows
 
 

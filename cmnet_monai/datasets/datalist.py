@@ -97,11 +97,9 @@ def write_datalist(path: str | Path, sections: Mapping[str, Iterable[Mapping[str
     ...     json.loads(file.read_text())
     {'description': 'one film', 'test': [{'image': 'films/a.dcm', 'label': 'labels/a.png'}]}
     """
-    from cmnet_monai.io import atomic_write
+    from cmnet_monai.io.files.json import write_json
 
-    content = {**extra, **{name: list(items) for name, items in sections.items()}}
-    with atomic_write(path) as temporary:
-        Path(temporary).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(path, {**extra, **{name: list(items) for name, items in sections.items()}})
 
 
 def find_films(source: str | Path) -> list[Path]:

@@ -134,7 +134,8 @@ def stored_item(plan: Plan, folder: Path) -> dict[str, Any] | None:
 
 def write_film(film: SyntheticFilm, plan: Plan, folder: Path) -> dict[str, Any]:
     """Write a film, its label map and last its truth below `folder`; returns its datalist item."""
-    from cmnet_monai.io import atomic_write, write_dx, write_label_png
+    from cmnet_monai.io import write_dx, write_label_png
+    from cmnet_monai.io.files.json import write_json
 
     for name in ("films", "labels", "truth"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -171,8 +172,7 @@ def write_film(film: SyntheticFilm, plan: Plan, folder: Path) -> dict[str, Any]:
             for body in film.bodies
         ],
     }
-    with atomic_write(folder / "truth" / f"{plan.name}.json") as temporary:
-        Path(temporary).write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "truth" / f"{plan.name}.json", truth)
     return _datalist_item(plan, truth)
 
 
@@ -338,7 +338,7 @@ def write_films(
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Note the settings of a data set, so that a folder never mixes two."""
-    from cmnet_monai.io import atomic_write
+    from cmnet_monai.io.files.json import write_json
 
     file = folder / "settings.json"
     if file.is_file():
@@ -346,9 +346,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
         if found != settings:
             raise ValueError(f"{folder}: holds films made with {found}; choose another folder or the same settings")
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(file) as temporary:
-        Path(temporary).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    write_json(file, settings)
 
 
 def _run(

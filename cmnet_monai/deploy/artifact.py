@@ -17,6 +17,7 @@ from cmnet_monai.deploy.torchscript import export_torchscript
 from cmnet_monai.engines import pack_checkpoint
 from cmnet_monai.io.files.calibration import CALIBRATION_NAME
 from cmnet_monai.io.files.checksums import checked_sha256, write_sha256
+from cmnet_monai.io.files.json import write_json
 from cmnet_monai.io.files.results import file_sha256
 
 BUNDLE_NAME = "lumbar_radiograph_segmentation"
@@ -106,7 +107,7 @@ def _complete_metadata(root: Path) -> None:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     content["weights_sha256"] = {f"models/{name}": file_sha256(root / "models" / name) for name in _WEIGHTS}
     content["torchscript_made_with"] = {package: metadata.version(package) for package in _MADE_WITH}
-    _write_json(path, content)
+    write_json(path, content, indent=4)
 
 
 def _calibrate_torchscript(models: Path) -> None:
@@ -116,8 +117,4 @@ def _calibrate_torchscript(models: Path) -> None:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if content["weights_sha256"] == file_sha256(models / "model.pt"):
             content["weights_sha256"] = [file_sha256(models / name) for name in _WEIGHTS]
-        _write_json(path, content)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(path, content, indent=4)

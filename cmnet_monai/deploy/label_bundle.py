@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL
+from cmnet_monai.io.files.json import write_json
 
 TRAINING: Mapping[str, Any] = {
     "resume": False,  # every request starts from the weights that the server uses
@@ -86,5 +87,5 @@ def _name_labels(metadata: dict[str, Any]) -> None:
 def _edit(path: Path, change: Any) -> dict[str, Any]:
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     change(config)
-    path.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
+    write_json(path, config, indent=4)
     return config

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-from cmnet_monai.io import atomic_write
+from cmnet_monai.io.files.json import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +73,7 @@ def _prepare(folder: Path, settings: dict[str, Any], resume: str | bool) -> None
         _move_aside(folder)
     elif found is not None:
         logger.info("%s: resuming the run found there", folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / SETTINGS_FILE) as temporary:
-        Path(temporary).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(folder / SETTINGS_FILE, settings, indent=2)
 
 
 def _read_settings(folder: Path) -> dict[str, Any] | None:

@@ -121,7 +121,8 @@ class FilmResult:
         Raises:
             OutputError: the folder takes no more files.
         """
-        from cmnet_monai.io import atomic_write, write_label_png, write_mask_png, write_nifti
+        from cmnet_monai.io import write_label_png, write_mask_png, write_nifti
+        from cmnet_monai.io.files.json import write_json
 
         record = {
             "film": Path(film).name if film_name is None else film_name,
@@ -142,8 +143,7 @@ class FilmResult:
             if labels_xy is not None:
                 write_nifti(self.labels_nifti, labels_xy, affine, spacing_known=spacing_known)
                 write_label_png(self.labels_png, labels_xy)
-            with atomic_write(self.centres) as temporary:
-                Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            write_json(self.centres, record)
         except BaseException as error:
             self.remove()
             blamed = output_error(error, self.output_dir)

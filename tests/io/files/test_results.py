@@ -106,7 +106,7 @@ def test_result_that_is_being_renewed_is_not_complete(
     def full_disk(*args: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("cmnet_monai.io.masks.write_mask_png", full_disk)
+    monkeypatch.setattr("cmnet_monai.io.files.masks.write_mask_png", full_disk)
     monkeypatch.setattr("cmnet_monai.io.write_mask_png", full_disk, raising=False)
     with pytest.raises(OSError, match="no space"):
         result.write(film, 1 - MASK, AFFINE, [], "run1")
