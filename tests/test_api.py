@@ -52,7 +52,7 @@ def test_public_names_exist_and_are_those_on_record(room: str) -> None:
     gone, new = sorted(set(recorded) - set(names)), sorted(set(names) - set(recorded))
     module = importlib.import_module(room)
     assert not [name for name in names if not hasattr(module, name)]
-    assert not gone, f"{room} lost {gone}: name it in CHANGELOG.md, then put the rest on record with `python tests/test_api.py`"
+    assert not gone, f"{room} lost {gone}: name them in CHANGELOG.md, then run `python tests/test_api.py`"
     assert not new, f"{room} has new names {new}: put them on record with `python tests/test_api.py`"
 
 
