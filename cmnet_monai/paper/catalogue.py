@@ -89,7 +89,7 @@ FIGURES = Experiment(
 
 A = ("train_domain_a",)
 BARE = (("augmentation_strength", 0.0),)
-BARE_A = Training(films=A, settings=BARE, overlays=("no_equalisation",))
+BARE_A = Training(films=A, settings=(*BARE, ("equalisation", False)))
 ON_A, ON_B = Inference("test_domain_a"), Inference("test_domain_b")
 LUMBAR_ALL, THORACIC_ALL = (Inference(films, truth=ALL_BODIES) for films in ("test_lumbar", "test_thoracic"))
 BOTH_REGIONS = Training(films=("train_lumbar", "train_thoracic"), protocol=VISIBLE_PROTOCOL)
@@ -291,14 +291,14 @@ ABLATIONS = Experiment(
             "Deep supervision",
             "finest_head",
             "without deep supervision: heads at the finest level alone",
-            overlays=("finest_head",),
+            network_name="cmnet_finest_head",
             quick=True,
         ),
         _changed(
             "Equalisation",
             "no_equalisation",
             "without equalisation: range between percentiles scaled",
-            overlays=("no_equalisation",),
+            equalisation=False,
             inference=Inference(equalise=False),
             quick=True,
         ),
@@ -311,9 +311,7 @@ ABLATIONS = Experiment(
         _changed("Flips", "no_flips", "none", flip_axes=()),
         _changed("Flips", "all_flips", "left-right and up-down, as the paper's word may mean", flip_axes=(0, 1)),
         *_films(),
-        _changed(
-            "Corner points", "corners", "corner points as a further target", overlays=("corner_points",), quick=True
-        ),
+        _changed("Corner points", "corners", "corner points as a further target", corner_channel=True, quick=True),
     ),
     ("dice", "body_dice", "average_precision", "centres_missed", "centre_error_px"),
     differs=(

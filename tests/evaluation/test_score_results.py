@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from stored_results import store_result
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL
 from cmnet_monai.engines import RunManifest
@@ -20,7 +21,6 @@ from cmnet_monai.evaluation.score_results import (
     write_scores,
 )
 from cmnet_monai.io import write_label_png
-from cmnet_monai.io.files.results import FilmResult
 
 SIZE = (40, 70)
 CENTRES = [{"level": "L4", "x_px": 14.5, "y_px": 14.5}, {"level": "L5", "x_px": 14.5, "y_px": 34.5}]
@@ -46,15 +46,15 @@ class InferenceRun:
             Image.fromarray((np.indices(SIZE).sum(axis=0) * 2).astype(np.uint8).T).save(film)
             write_label_png(label, truth())
             self.items.append({"image": str(film), "label": str(label)})
-        films = [{"name": f"{name}_film", "path": item["image"]} for name, item in zip(names, self.items)]
+        films = [
+            {"name": f"{name}_film", "path": item["image"], "shown": name} for name, item in zip(names, self.items)
+        ]
         self.manifest = RunManifest(self.folder, films, [], {}, {}, "run")
         self.manifest.write()
 
     def finish(self, name: str, mask: np.ndarray, centres: list) -> None:
         film = self.manifest.films[f"{name}_film"]
-        FilmResult(self.folder, f"{name}_film").write(
-            film["film"], mask.astype(np.uint8), np.diag([-1.0, -1.0, 1.0]), centres, "run"
-        )
+        store_result(self.folder, f"{name}_film", film["film"], np.where(mask, LABEL_OF_LEVEL["L4"], 0), centres)
         self.mark(name, "done")
 
     def mark(self, name: str, status: str) -> None:
