@@ -51,7 +51,8 @@ class FilmOutput:
             raise ValueError(f"{self.name}: {where} says it is {PENDING}; go on with the inference first")
         if self.status == FAILED:
             return np.zeros(shape, dtype=bool), []
-        return read_label_map(FilmResult(self.folder, self.name).mask_png) > 0, self.centres()
+        centres = self.centres()
+        return read_label_map(FilmResult(self.folder, self.name).mask_png) > 0, centres
 
     def centres(self) -> list[dict[str, Any]]:
         """Records of the named centres, pixels of the film."""
