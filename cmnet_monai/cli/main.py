@@ -8,16 +8,9 @@ from typing import Annotated, Optional
 
 import typer
 
-<<<<<<< HEAD
 from cmnet_monai.cli import package, predict
 from cmnet_monai.cli.common import fail as _fail
 from cmnet_monai.cli.common import quiet as _quiet
-=======
-from cmnet_monai import cli_experiments, cli_package, cli_predict, cli_results
-from cmnet_monai.cli_common import fail as _fail
-from cmnet_monai.cli_common import name_and_value as _name_and_value
-from cmnet_monai.cli_common import quiet as _quiet
->>>>>>> main
 
 _Files = Optional[list[Path]]  # noqa: UP045
 
@@ -29,19 +22,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-<<<<<<< HEAD
 app.command("predict")(predict.predict)
 app.command("package")(package.package)
 app.command("export")(package.export)
-=======
-app.add_typer(cli_experiments.app, name="experiments")
-app.command("predict")(cli_predict.predict)
-app.command("package")(cli_package.package)
-app.command("export")(cli_package.export)
-app.command("licences")(cli_package.licences)
-app.command("calibrate")(cli_results.calibrate)
-app.command("compare-measures")(cli_results.compare_measures)
->>>>>>> main
 
 
 def _version(show: bool) -> None:
@@ -254,154 +237,6 @@ def datalist(
     typer.echo(f"datalist: {done.datalist.resolve()}")
 
 
-<<<<<<< HEAD
-=======
-@app.command()
-def recipe(
-    real: Annotated[Path, typer.Argument(help="Folder with fold_0.json ... (cmnet-monai datalist ... --folds 4).")],
-    work: Annotated[Path, typer.Argument(help="Folder for films, runs, results and scores.")],
-    synthetic: Annotated[int, typer.Option(min=300, help="Number of synthetic films.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic films.")] = 300,
-    extra: Annotated[
-        _Files,
-        typer.Option(help="A further data set to pretrain on, such as films made from CT; may be repeated."),
-    ] = None,
-    init_weights: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Weights to start pretraining from; from nothing by default."),
-    ] = None,
-    outlines: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            help="Folder of <film>.json with the reader's confidence in each outline, to report weak ones apart."
-        ),
-    ] = None,
-    setting: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A training setting: precision=bf16, pretrain.max_epochs=24; may be repeated. Any coarse.NAME=VALUE "
-            "puts a training on a coarser grid in front: coarse.spatial_size=[144,192], coarse.heatmap_sigma=2.",
-        ),
-    ] = None,
-    overlay: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="A config of the bundle that all trainings read last: finest_head; may be repeated."),
-    ] = None,
-    bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
-    jobs: Annotated[int, typer.Option(min=1, help="Folds that run at the same time, sharing the cores.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands, run nothing.")] = False,
-) -> None:
-    """Make weights as the shipped ones were made, and measure them on real films that they never saw.
-
-    Synthetic films, pretraining on them, a fine-tuning for each fold of the real films, scores of each film by the
-    weights of the fold that left it out, and the mean of the folds' weights. What ran before is skipped.
-
-    \b
-    Example:
-      cmnet-monai datalist folder FILMS data/real --folds 4 --validation 0
-      cmnet-monai recipe data/real runs/recipe
-    """
-    _quiet()
-    from cmnet_monai.bundle_location import bundle_root
-    from cmnet_monai.experiments.recipe import Recipe, run_recipe
-
-    try:
-        settings = dict(_name_and_value(text) for text in setting or [])
-        folders = (work.resolve(), real.resolve(), bundle_root(bundle).resolve())
-        more = tuple(path.resolve() for path in extra or ())
-        what = Recipe(*folders, synthetic, seed, more, init_weights, outlines, settings, tuple(overlay or ()))
-        report = run_recipe(what, typer.echo, dry_run, jobs)
-    except (OSError, ValueError, RuntimeError) as error:
-        _fail(error)
-    if report is not None:
-        typer.echo(
-            f"\n{report.read_text(encoding='utf-8')}\nreport and overlays: {report.parent}; weights: {what.work}"
-        )
-
-
-@app.command("compare-readings")
-def compare(
-    output: Annotated[Path, typer.Argument(help="Folder for readings.md (variants.md) and the scores behind it.")],
-    films: Annotated[list[Path], typer.Option(help="A datalist with label maps (section test, else validation).")],
-    weights: Annotated[list[Path], typer.Option(help="The weights to read it with, in the order of the datalists.")],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="At most so many films of each datalist.")] = 1000,
-    variants: Annotated[
-        bool, typer.Option("--variants", help="Compare what other machines would have stored: size, polarity, ...")
-    ] = False,
-    grid: Annotated[
-        tuple[int, int], typer.Option(help="Width and height of the network's grid; a prompt's sigma goes with it.")
-    ] = (288, 384),
-) -> None:
-    """Read films with the same weights in several ways, and compare: label protocols, passes, the mirrored film.
-
-    \b
-    Example, out of fold: cmnet-monai compare-readings OUT \\
-      --films WORK/fold_0_test.json --weights WORK/fold_0.pt --films WORK/fold_1_test.json --weights WORK/fold_1.pt
-    """
-    _quiet()
-    from cmnet_monai.datasets import read_datalist
-    from cmnet_monai.experiments.readings import compare_readings, compare_variants
-
-    try:
-        if len(films) != len(weights):
-            raise ValueError(f"{len(films)} datalists and {len(weights)} weights: give one file of weights a datalist")
-        items = [read_datalist(datalist, ["test", "validation"])[:count] for datalist in films]
-        run = compare_variants if variants else compare_readings
-        report = run(list(zip(items, weights)), output, spatial_size=grid, sigma_px=4.0 * grid[0] / 288)
-    except (OSError, ValueError, RuntimeError) as error:
-        _fail(error)
-    typer.echo(f"{report.read_text(encoding='utf-8')}\ntable: {report.resolve()}")
-
-
-@app.command("pack-weights")
-def pack_weights(
-    checkpoints: Annotated[list[Path], typer.Argument(help="best.pt or last.pt of a training run, or of several.")],
-    output: Annotated[Path, typer.Argument(help="File to write, such as bundle/models/model.pt.")],
-) -> None:
-    """Store a network's weights the way the bundle ships them: a flat state_dict in half precision.
-
-    Of several checkpoints the mean is stored: sensible for the folds of a cross-validation that were fine-tuned from
-    the same weights.
-    """
-    _quiet()
-    from cmnet_monai.engines import pack_checkpoint
-
-    try:
-        size = pack_checkpoint(checkpoints, output)
-    except (OSError, ValueError, RuntimeError) as error:
-        _fail(error)
-    typer.echo(f"{output}: {size / 1e6:.1f} MB")
-
-
-@app.command("bundle")
-def show_bundle() -> None:
-    """Print the folder of the bundle: its configs, weights and model card."""
-    from cmnet_monai.bundle_location import bundle_root
-
-    try:
-        typer.echo(bundle_root())
-    except OSError as error:
-        _fail(error)
-
-
-@app.command("label-bundle")
-def label_bundle(
-    output: Annotated[Path, typer.Argument(help="New folder, such as apps/monaibundle/model/cmnet.")],
-    bundle: Annotated[Optional[Path], typer.Option(help="Another bundle folder than the one that came along.")] = None,  # noqa: UP045
-) -> None:
-    """Write the bundle as MONAI Label's monaibundle app serves and trains it."""
-    from cmnet_monai.bundle_location import bundle_root
-    from cmnet_monai.label_bundle import write_label_bundle
-
-    try:
-        typer.echo(write_label_bundle(bundle_root(bundle), output))
-    except (OSError, ValueError) as error:
-        _fail(error)
-
-
->>>>>>> main
 def main() -> None:
     """Entry point."""
     app()
