@@ -14,6 +14,8 @@ from types import MappingProxyType
 
 THORACIC = tuple(f"T{i}" for i in range(1, 13))
 LUMBAR = tuple(f"L{i}" for i in range(1, 6))
+LEVELS_FROM_ABOVE = (*THORACIC, "T13", *LUMBAR, "L6", "S1")
+"""Every level that a label map can name, from head to foot."""
 
 LABEL_OF_LEVEL = MappingProxyType(
     {
@@ -73,6 +75,8 @@ META_SPACING = "spacing_xy_mm"
 META_PROVENANCE = "spacing_provenance"
 META_VALID_AREA = "valid_area"
 META_INVERTED = "polarity_inverted"
+META_SHOWN_BOX = "shown_box_xy_px"
+"""((x0, x1), (y0, y1)), half-open: the part of the film that was not cut off as an empty border."""
 
 # The paper's grid, 1024 high and 512 wide, in (x, y) order.
 PAPER_SPATIAL_SIZE = (512, 1024)

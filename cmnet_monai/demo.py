@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cmnet_monai.conventions import LEVEL_OF_LABEL, LUMBAR_LABELS
+from cmnet_monai.io.files.results import ResultFiles, centres_record
 from cmnet_monai.metrics.pixels import mask_dice
 
 DEMO_SEED = 20_260_001
@@ -58,15 +59,14 @@ def run_demo(
         One row a film.
     """
     from cmnet_monai.datasets.synthesize import plan_films
+    from cmnet_monai.engines.inference import run_inference
     from cmnet_monai.io.files.json import write_json
-    from cmnet_monai.io.files.results import FilmResult
 
     folder = Path(output_dir)
     say(f"Making {len(DEMO_FILMS)} radiographs with known truth in {folder / 'films'} ...")
     for name, kind in DEMO_FILMS.items():
         _make(folder, name, plan_films(1, seed, kind=kind)[0])
-        for file in FilmResult(folder / "results", name).files:
-            file.unlink(missing_ok=True)
+        ResultFiles(folder / "results", name).remove()
     say(f"Running the inference workflow of {bundle} ...")
     run_inference(bundle, dataset_dir=str(folder / "films"), output_dir=str(folder / "results"), **settings)
     manifest = json.loads((folder / "results" / "manifest.json").read_text(encoding="utf-8"))
@@ -75,29 +75,6 @@ def run_demo(
     films = [asdict(row) for row in rows]
     write_json(folder / "demo.json", {"seed": seed, "weights": manifest["weights"], "films": films})
     return rows
-
-
-def run_inference(bundle: str | Path, overlay: str = "", **overrides: Any) -> None:
-    """Run the bundle's inference workflow in this process.
-
-    Args:
-        bundle: the bundle's folder.
-        overlay: name of a config that is laid over ``inference.json``, such as ``inference_onnx``.
-        overrides: values of the config by name: ``dataset_dir``, ``output_dir`` and what else it documents.
-    """
-    from monai.bundle import ConfigWorkflow
-
-    names = ["inference", *filter(None, [overlay])]
-    workflow = ConfigWorkflow(
-        config_file=[str(Path(bundle) / "configs" / f"{name}.json") for name in names],
-        workflow_type="inference",
-        logging_file=False,
-        bundle_root=str(bundle),
-        **overrides,
-    )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
 
 
 def _make(folder: Path, name: str, plan: Any) -> None:
@@ -111,15 +88,14 @@ def _make(folder: Path, name: str, plan: Any) -> None:
 
 def _compare(folder: Path, name: str, record: Mapping[str, Any]) -> DemoRow:
     from cmnet_monai.io import read_film, read_label_map
-    from cmnet_monai.io.files.results import FilmResult
     from cmnet_monai.visualize import save_overlay
 
     if record["status"] != "done":
         raise RuntimeError(f"{record['film']}: {record.get('reason', record['status'])}. {record.get('remedy', '')}")
-    result = FilmResult(folder / "results", name)
+    result = ResultFiles(folder / "results", name).read_result()
     labels = read_label_map(folder / "labels" / f"{name}.png")
-    mask = read_label_map(result.mask_png) > 0
-    centres = json.loads(result.centres.read_text(encoding="utf-8"))["centres"]
+    mask = result.mask > 0
+    centres = centres_record(result)["centres"]
     truth = json.loads((folder / "truth" / f"{name}.json").read_text(encoding="utf-8"))["bodies"]
     lumbar = np.isin(labels, LUMBAR_LABELS)
     dice = mask_dice(mask, lumbar)

@@ -11,7 +11,7 @@ from cmnet_monai.cli.common import fail, quiet
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR
 
 if TYPE_CHECKING:
-    from cmnet_monai.prediction import Prediction
+    from cmnet_monai.engines.inference import Prediction
 
 
 def predict(
@@ -23,6 +23,9 @@ def predict(
     dicom_seg: Annotated[bool, typer.Option("--dicom-seg", help="A DICOM Segmentation for each DICOM film.")] = False,
     dicom_sr: Annotated[
         bool, typer.Option("--dicom-sr", help="A DICOM structured report with the measurements, likewise.")
+    ] = False,
+    dicom_flagged: Annotated[
+        bool, typer.Option("--dicom-flagged", help="DICOM objects of films that may be no lateral lumbar ones, too.")
     ] = False,
     seg_nrrd: Annotated[
         bool, typer.Option("--seg-nrrd", help="A segmentation for 3D Slicer, names and colours inside (.seg.nrrd).")
@@ -38,7 +41,8 @@ def predict(
         bool, typer.Option("--anonymous-names", help="Name outputs by a hash, not by the film.")
     ] = False,
     with_identifiers: Annotated[
-        bool, typer.Option("--with-identifiers", help="Patient and study in tables, page and JSON; by default nowhere.")
+        bool,
+        typer.Option("--with-identifiers", help="Patient and study in films.csv and report.html; else nowhere."),
     ] = False,
     resume: Annotated[bool, typer.Option(help="Keep results that are there already; or do every film again.")] = True,
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda, cuda:1; found by itself by default.")] = None,  # noqa: UP045
@@ -67,22 +71,34 @@ def predict(
     """
     quiet()
     from cmnet_monai.bundle_location import bundle_root
-    from cmnet_monai.prediction import Wanted
-    from cmnet_monai.prediction import predict as run
+    from cmnet_monai.engines.inference import predict as run
 
-    settings = _settings(batch_size=batch_size, num_workers=workers, resume=resume, anonymous_names=anonymous_names)
-    settings |= _settings(device=device, ckpt_path=weights, given_centres=centres)
+    settings = {
+        "overlay": overlay,
+        "dicom_seg": dicom_seg,
+        "dicom_sr": dicom_sr,
+        "dicom_flagged": dicom_flagged,
+        "seg_nrrd": seg_nrrd,
+        "tables": csv,
+        "anterior": anterior,
+        "all_mm": all_mm,
+        "identifiers": with_identifiers,
+        "anonymous_names": anonymous_names,
+        "resume": resume,
+        "batch_size": batch_size,
+        "num_workers": workers,
+        "engine": engine,
+    } | _given(device=device, ckpt_path=weights, given_centres=centres)
     try:
         settings["levels"] = _levels(levels)
-        wanted = Wanted(overlay, dicom_seg, dicom_sr, _side(anterior), all_mm, with_identifiers, csv, seg_nrrd)
-        done = run(films, output, bundle_root(bundle), wanted, typer.echo, engine, **settings)
+        done = run(films, output, bundle_root(bundle), **settings)
     except (OSError, ValueError, RuntimeError) as error:
         fail(error)
     _say(done)
     raise typer.Exit(done.exit_code)
 
 
-def _settings(**options: object) -> dict[str, object]:
+def _given(**options: object) -> dict[str, object]:
     """Overrides of the inference config, of the options that were given."""
     return {name: str(v) if isinstance(v, Path) else v for name, v in options.items() if v is not None}
 
@@ -95,6 +111,8 @@ def _say(done: Prediction) -> None:
         f"\n{done.done} films done, {done.kept} kept from before, {done.flagged} with flags, "
         f"{len(done.failures)} problems; results in {done.output.resolve()}"
     )
+    for reason, count in done.left_out:
+        typer.echo(f"  {reason}: {count} films")
     for failure in done.failures[:10]:
         typer.echo(printable(f"  {failure['film']}: {failure['reason']}. {failure['remedy']}."), err=True)
     if len(done.failures) > 10:
@@ -107,9 +125,3 @@ def _levels(text: str) -> list[str]:
     if unknown or not levels:
         raise ValueError(f"--levels takes levels such as L1,L2; got {text!r}")
     return levels
-
-
-def _side(text: str) -> str:
-    if text not in ("left", "right", "auto"):
-        raise ValueError(f"--anterior is left, right or auto; got {text!r}")
-    return text

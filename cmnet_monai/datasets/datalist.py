@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmnet_monai.io import output_names
-from cmnet_monai.io.files.results import DERIVED_SUFFIXES, LABEL_SUFFIXES, MANIFEST_NAME, MASK_SUFFIXES
+from cmnet_monai.io import output_names, printable
+from cmnet_monai.io.files.results import MANIFEST_NAME, OUTPUT_SUFFIXES
 
 DATALIST_NAME = "datalist.json"
 PATH_KEYS = ("image", "label", "ct", "centroids")
@@ -176,23 +177,72 @@ def _is_dicom(file: Path) -> bool:
 def without_outputs(films: Iterable[Path], output_dir: str | Path) -> list[Path]:
     """The films that are not masks, pictures or DICOM objects which a run wrote, into `output_dir` or elsewhere."""
     folder = Path(output_dir).resolve()
-    endings = (*MASK_SUFFIXES, *LABEL_SUFFIXES, *DERIVED_SUFFIXES)
 
     def written(film: Path) -> bool:
-        if not film.name.endswith(endings):
+        if not film.name.endswith(OUTPUT_SUFFIXES):
             return False
         return film.parent.resolve() == folder or (film.parent / MANIFEST_NAME).is_file()
 
     return [film for film in films if not written(film)]
 
 
-def film_items(
-    dataset_dir: str | Path, anonymous_names: bool = False, output_dir: str | Path | None = None
-) -> list[dict[str, Any]]:
-    """Items for inference: ``image`` and ``path``, the film's file, and ``name``, the stem of its outputs.
+def collect_films(sources: Iterable[str | Path]) -> tuple[list[Path], dict[str, str]]:
+    """Films of files, folders (searched recursively), datalists and patterns such as ``"films/*.dcm"``.
 
     A folder with a ``datalist.json`` is read by its datalist, so that label maps beside the films are not taken for
-    films; nor is what an earlier run wrote, where `output_dir` lies inside the folder or is the folder.
+    films.
+
+    Args:
+        sources: as they stand on a command line; a pattern that the shell did not expand is expanded here.
+    Returns:
+        The films, each once, in the order given, and why a source holds none, by source.
+    """
+    films: dict[Path, None] = {}
+    missing: dict[str, str] = {}
+    for source in map(str, sources):
+        try:
+            found = _expanded(source)
+        except OSError as error:  # a name that the file system cannot hold
+            missing[source] = error.strerror or type(error).__name__
+            continue
+        if not found:
+            missing[source] = "no file fits this pattern"
+        for one in found:
+            listed = one / DATALIST_NAME
+            try:
+                films.update(
+                    (real_path(film), None) for film in find_films(listed if one.is_dir() and listed.is_file() else one)
+                )
+            except FileNotFoundError as error:
+                missing[source] = str(error).removeprefix(f"{one}: ")
+            except (OSError, ValueError) as error:  # a datalist that is none, a name that the file system cannot hold
+                missing[source] = getattr(error, "strerror", None) or str(error).removeprefix(f"{one}: ")
+    return list(films), missing
+
+
+def _expanded(source: str) -> list[Path]:
+    path = Path(source)
+    if not glob.has_magic(source) or path.exists():
+        return [path]
+    root = Path(path.anchor)
+    return sorted(root.glob(str(path.relative_to(root))))
+
+
+def film_items(
+    dataset_dir: str | Path | Sequence[str | Path],
+    anonymous_names: bool = False,
+    output_dir: str | Path | None = None,
+) -> list[dict[str, Any]]:
+    """Items for inference: ``image`` and ``path``, the film's file, ``name``, the stem of its outputs, and ``shown``,
+    what tables call it.
+
+    Args:
+        dataset_dir: a folder, film, datalist or pattern, or a list of them (`collect_films`). One of several that
+            holds no film becomes an item of its own, whose reading will say what is wrong.
+        anonymous_names: name outputs by a hash.
+        output_dir: what an earlier run wrote there is left out, where it lies inside the folder or is the folder.
+    Raises:
+        FileNotFoundError: there is no film at all.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -202,11 +252,17 @@ def film_items(
     ...     [(item["name"], Path(item["image"]).name) for item in film_items(folder, output_dir=folder)]
     [('b', 'b.png'), ('a', 'a.dcm')]
     """
-    source = Path(dataset_dir)
-    if source.is_dir() and (source / DATALIST_NAME).is_file():
-        source = source / DATALIST_NAME
-    films = find_films(source)
+    sources = [dataset_dir] if isinstance(dataset_dir, (str, Path)) else list(dataset_dir)
+    films, missing = collect_films(sources)
     if output_dir is not None:
         films = without_outputs(films, output_dir)
-    names = output_names(films, anonymous=anonymous_names)
-    return [{"image": str(film), "path": str(film), "name": name} for film, name in zip(films, names)]
+    if not films:
+        raise FileNotFoundError("; ".join(f"{source}: {why}" for source, why in missing.items()) or "no films given")
+    every = [*map(str, films), *missing]
+    items = []
+    for film, name in zip(every, output_names(every, anonymous=anonymous_names)):
+        shown = name if anonymous_names else printable(Path(film).name)
+        items.append({"image": film, "path": film, "name": name, "shown": shown})
+        if film in missing:
+            items[-1]["missing"] = missing[film]
+    return items

@@ -15,6 +15,8 @@ from cmnet_monai.io.errors import causes, error_text
 from cmnet_monai.io.files.results import film_fingerprint
 
 FAILURES_KEY = "failures"
+FILM_KEY = "film"
+"""Key of the film as it was read; films of a batch differ in size, so it is not stacked."""
 FINGERPRINT_KEY = "fingerprint"
 """Key of `film_fingerprint` as the film was before it was read."""
 
@@ -84,6 +86,8 @@ class FilmDataset(Dataset):
         item = dict(self.data[index])
         item[FINGERPRINT_KEY] = _fingerprint(item.get("path"))
         try:
+            if "missing" in item:
+                raise FilmError(item["path"], item["missing"], "Check the path")
             return item if self.transform is None else self.transform(item)
         except Exception as error:
             return failed_film(item, error)
@@ -98,13 +102,16 @@ def _fingerprint(path: Any) -> str:
 
 
 def collate_films(samples: Sequence[Any]) -> dict[str, Any]:
-    """Collate readable films as MONAI does; the records of the others are listed under `FAILURES_KEY`.
+    """Collate readable films as MONAI does; `FILM_KEY` becomes a list, as do the failures under `FAILURES_KEY`.
 
     >>> failed = FailedFilm("b", "films/b.dcm", "the file is damaged", "Export it again")
     >>> batch = collate_films([{"image": torch.zeros(1, 30, 50)}, failed, {"image": torch.ones(1, 30, 50)}])
     >>> batch["image"].shape, [film.name for film in batch["failures"]]
     (torch.Size([2, 1, 30, 50]), ['b'])
     """
-    films = [sample for sample in samples if not isinstance(sample, FailedFilm)]
+    films = [dict(sample) for sample in samples if not isinstance(sample, FailedFilm)]
+    whole = [film.pop(FILM_KEY) for film in films if FILM_KEY in film]
     batch: dict[str, Any] = dict(list_data_collate(films)) if films else {}
+    if whole:
+        batch[FILM_KEY] = whole
     return {**batch, FAILURES_KEY: [sample for sample in samples if isinstance(sample, FailedFilm)]}

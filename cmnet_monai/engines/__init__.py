@@ -9,7 +9,7 @@ from cmnet_monai.engines.checkpoints import (
     read_checkpoint,
     save_weights,
 )
-from cmnet_monai.engines.evaluator import FilmEvaluator, FilmEvents
+from cmnet_monai.engines.evaluator import FilmEvaluator, FilmEvents, SegmentedFilm
 from cmnet_monai.engines.handlers import (
     Attach,
     EpochProgress,
@@ -25,14 +25,30 @@ from cmnet_monai.engines.handlers import (
     start_distributed,
     stop_distributed,
 )
+from cmnet_monai.engines.inference import Prediction, predict, run_inference
 from cmnet_monai.engines.inferers import FilmInferer
 from cmnet_monai.engines.manifest import RunManifest, own_share, pending_films, versions
+from cmnet_monai.engines.network import ENGINES, default_weights, make_network
+from cmnet_monai.engines.outputs import (
+    FilmOutput,
+    SaveCentres,
+    SaveDicomSeg,
+    SaveDicomSr,
+    SaveLabelMap,
+    SaveMask,
+    SaveOverlay,
+    SaveResult,
+    SaveSegNrrd,
+    wanted_suffixes,
+)
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import as_switch, prepare_run
 from cmnet_monai.engines.schedules import ConstantThenDecay
+from cmnet_monai.engines.tables import SaveFailures, SaveReport, SaveTables
 from cmnet_monai.engines.trainer import FilmTrainer
 
 __all__ = [
+    "ENGINES",
     "Attach",
     "AutocastNetwork",
     "ConstantThenDecay",
@@ -41,29 +57,48 @@ __all__ = [
     "FilmEvaluator",
     "FilmEvents",
     "FilmInferer",
+    "FilmOutput",
     "FilmTrainer",
     "OnMainProcess",
+    "Prediction",
     "RunManifest",
+    "SaveCentres",
+    "SaveDicomSeg",
+    "SaveDicomSr",
+    "SaveFailures",
+    "SaveLabelMap",
+    "SaveMask",
+    "SaveOverlay",
+    "SaveReport",
+    "SaveResult",
+    "SaveSegNrrd",
+    "SaveTables",
+    "SegmentedFilm",
     "TrainingCheckpoint",
     "WeightAverage",
     "as_switch",
     "average_weights",
     "default_device",
+    "default_weights",
     "distributed_device",
     "distributed_network",
     "film_metadata",
     "load_weights",
     "lower_is_better",
+    "make_network",
     "must_repeat_films",
     "own_share",
     "pack_checkpoint",
     "pending_films",
+    "predict",
     "prepare_film_batch",
     "prepare_run",
     "read_checkpoint",
+    "run_inference",
     "save_weights",
     "start_distributed",
     "stop_distributed",
     "versions",
+    "wanted_suffixes",
     "with_precision",
 ]

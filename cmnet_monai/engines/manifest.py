@@ -17,10 +17,12 @@ from ignite.engine import Engine, Events
 
 from cmnet_monai._version import __version__
 from cmnet_monai.datasets.given_centres import GIVEN_CENTRES
-from cmnet_monai.engines.evaluator import FilmEvents
-from cmnet_monai.io import OutputError, atomic_write, printable, remove_leftovers
+from cmnet_monai.engines.evaluator import FilmEvents, SegmentedFilm
+from cmnet_monai.engines.outputs import FilmOutput, wanted_suffixes
+from cmnet_monai.io import OutputError, printable, remove_leftovers
 from cmnet_monai.io.errors import error_text, first_cause
-from cmnet_monai.io.files.results import MANIFEST_NAME, FilmResult
+from cmnet_monai.io.files.json import write_json
+from cmnet_monai.io.files.results import MANIFEST_NAME, ResultFiles
 
 logger = logging.getLogger(__name__)
 
@@ -34,29 +36,28 @@ DONE, FAILED, PENDING, KEPT = "done", "failed", "pending", "kept from an earlier
 
 
 def pending_films(
-    items: Iterable[Mapping[str, Any]], output_dir: str | Path, run_id: str, resume: bool = True
+    items: Iterable[Mapping[str, Any]],
+    output_dir: str | Path,
+    run_id: str,
+    resume: bool = True,
+    outputs: Sequence[FilmOutput] = (),
 ) -> list[dict[str, Any]]:
-    """The films whose result is missing, or was made with other settings or centres or from another film.
+    """The films whose result is missing or incomplete, or was made with other settings or centres or of another film.
 
-    Without ``resume`` all of them.
-
-    >>> import tempfile
-    >>> import numpy as np
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     items = [{"name": name, "path": f"{folder}/{name}.png"} for name in ("a", "b")]
-    ...     files = [Path(item["path"]) for item in items]
-    ...     for file in files:
-    ...         file.touch()
-    ...     FilmResult(Path(folder), "a").write(files[0], np.zeros((30, 50), np.uint8), np.eye(3), [], run_id="1f")
-    ...     [[item["name"] for item in pending_films(items, folder, run_id)] for run_id in ("1f", "2c")]
-    [['b'], ['a', 'b']]
+    Args:
+        items: all films of the run.
+        output_dir: where results are.
+        run_id: identity of the run.
+        resume: False takes all of them.
+        outputs: what is written of each film.
     """
-    return [dict(item) for item in items if not resume or not _is_done(item, Path(output_dir), run_id)]
+    folder, suffixes = Path(output_dir), wanted_suffixes(outputs)
 
+    def is_done(item: Mapping[str, Any]) -> bool:
+        given = item[GIVEN_CENTRES].records() if GIVEN_CENTRES in item else []
+        return ResultFiles(folder, str(item["name"])).is_complete(run_id, item["path"], given, suffixes)
 
-def _is_done(item: Mapping[str, Any], folder: Path, run_id: str) -> bool:
-    given = item[GIVEN_CENTRES].records() if GIVEN_CENTRES in item else []
-    return FilmResult(folder, str(item["name"])).is_complete(run_id, item["path"], given)
+    return [dict(item) for item in items if not resume or not is_done(item)]
 
 
 def own_share(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -114,6 +115,7 @@ class RunManifest:
         self.films: dict[str, dict[str, Any]] = {
             str(item["name"]): {
                 "film": str(item["path"]),
+                "shown": str(item["shown"]),
                 "status": KEPT if str(item["name"]) in kept else PENDING,
             }
             for item in films
@@ -128,6 +130,7 @@ class RunManifest:
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.GET_BATCH_STARTED, self._begin_batch)
         engine.add_event_handler(FilmEvents.FILM_FAILED, self._fail)
+        engine.add_event_handler(FilmEvents.FILM_DONE, self._done)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._end_batch)
         engine.add_event_handler(Events.COMPLETED, self._finish)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._break_off)
@@ -142,7 +145,7 @@ class RunManifest:
         self._written = time.monotonic()
         if self.rank > 0:
             films = {name: self.films[name] for name in self.own}
-            _write_json(self._part(self.rank), {"finished": self.finished, "films": films})
+            write_json(self._part(self.rank), {"finished": self.finished, "films": films})
             return
         self._gather()
         counts = {status: self.count(status) for status in (DONE, KEPT, FAILED, PENDING)}
@@ -154,7 +157,7 @@ class RunManifest:
             "counts": counts,
             "films": self.films,
         }
-        _write_json(self.folder / MANIFEST_NAME, content)
+        write_json(self.folder / MANIFEST_NAME, content)
 
     def _part(self, rank: int) -> Path:
         return self.folder / f"{PART_PREFIX}{rank}.json"
@@ -197,18 +200,24 @@ class RunManifest:
     def _fail(self, engine: Engine) -> None:
         failure = engine.state.failed_film  # type: ignore[attr-defined]
         self.films[failure.name].update(status=FAILED, reason=failure.reason, remedy=failure.remedy)
-        FilmResult(self.folder, failure.name).remove_outdated(self.run_id, failure.path)
+        ResultFiles(self.folder, failure.name).remove_outdated(self.run_id, failure.path)
         logger.warning("%s: %s. %s", failure.name, printable(failure.reason), printable(failure.remedy))
+
+    def _done(self, engine: Engine) -> None:
+        film: SegmentedFilm = engine.state.film  # type: ignore[attr-defined]
+        self.films[film.name].update(
+            status=DONE,
+            outputs=ResultFiles(self.folder, film.name).present,
+            flags=len(film.result.flags),
+            **({"problems": film.problems} if film.problems else {}),
+            **({"left_out": sorted(set(film.left_out.values()))} if film.left_out else {}),
+        )
 
     def _end_batch(self, engine: Any) -> None:
         batch: Sequence[Mapping[str, Any]] = engine.state.batch or []
         seconds = (time.monotonic() - self._batch_started) / max(len(batch), 1)
         for item in batch:
-            name = str(item["name"])
-            result = FilmResult(self.folder, name)
-            self.films[name].update(
-                status=DONE, seconds=round(seconds, 3), outputs=[file.name for file in result.files if file.is_file()]
-            )
+            self.films[str(item["name"])].update(seconds=round(seconds, 3))
         if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
             self._try_to_write()  # if the disk is full, the next film will say so
 
@@ -248,8 +257,3 @@ class RunManifest:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_write(path) as temporary:
-        Path(temporary).write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")

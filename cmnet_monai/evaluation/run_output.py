@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmnet_monai.engines.manifest import DONE, FAILED, KEPT, MANIFEST_NAME, PENDING
-from cmnet_monai.io import read_label_map
-from cmnet_monai.io.files.results import GIVEN_ENTRY, FilmResult
+from cmnet_monai.film_result import FilmResult
+from cmnet_monai.io.files.results import ResultFiles, centres_record
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FilmOutput:
 
     def labels(self) -> NDArray[np.integer]:
         """Label map in VerSe codes, (x, y)."""
-        return read_label_map(FilmResult(self.folder, self.name).labels_png)
+        return self.result().labels.array
 
     def mask_and_centres(self, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], list[dict[str, Any]]]:
         """Mask of L1-L5 (x, y) and centres; of a failed film none, whatever an earlier run may have left.
@@ -51,19 +51,19 @@ class FilmOutput:
             raise ValueError(f"{self.name}: {where} says it is {PENDING}; go on with the inference first")
         if self.status == FAILED:
             return np.zeros(shape, dtype=bool), []
-        centres = self.centres()
-        return read_label_map(FilmResult(self.folder, self.name).mask_png) > 0, centres
+        return self.result().mask > 0, self.centres()
 
     def centres(self) -> list[dict[str, Any]]:
         """Records of the named centres, pixels of the film."""
-        return list(self._record()["centres"])
+        return list(centres_record(self.result())["centres"])
 
     def guided(self) -> bool:
         """Whether a reader gave centres."""
-        return bool(self._record().get(GIVEN_ENTRY))
+        return bool(self.result().given_centres)
 
-    def _record(self) -> dict[str, Any]:
-        return dict(json.loads(FilmResult(self.folder, self.name).centres.read_text(encoding="utf-8")))
+    def result(self) -> FilmResult:
+        """Everything that was found."""
+        return ResultFiles(self.folder, self.name).read_result()
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:

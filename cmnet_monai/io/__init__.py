@@ -9,7 +9,7 @@ from cmnet_monai.io.errors import FilmError, OutputError
 if TYPE_CHECKING:
     from cmnet_monai.io.dicom.derived import Algorithm
     from cmnet_monai.io.dicom.dx import write_dx
-    from cmnet_monai.io.dicom.measured_sites import MeasuredSite, VertebraMeasurement, measured_site
+    from cmnet_monai.io.dicom.measured_sites import MeasuredSite, measured_sites
     from cmnet_monai.io.dicom.seg import write_dicom_seg
     from cmnet_monai.io.dicom.sr import write_dicom_sr
     from cmnet_monai.io.files.atomic import TEMPORARY_PREFIX, atomic_write, remove_leftovers
@@ -27,11 +27,10 @@ _HOME = {
     "MeasuredSite": "dicom.measured_sites",
     "RadiographReader": "films.radiograph_reader",
     "TEMPORARY_PREFIX": "files.atomic",
-    "VertebraMeasurement": "dicom.measured_sites",
     "atomic_write": "files.atomic",
     "film_affine": "films.film",
     "level_colours": "files.colour_table",
-    "measured_site": "dicom.measured_sites",
+    "measured_sites": "dicom.measured_sites",
     "output_names": "files.names",
     "printable": "files.names",
     "read_film": "films.radiograph_reader",

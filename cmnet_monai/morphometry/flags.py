@@ -26,6 +26,7 @@ IMPLANT_OR_CEMENT = "implant_or_cement_suspected"
 NOT_LATERAL_LUMBAR = "not_a_lateral_lumbar_film"
 DOUBTFUL_HEADER = "doubtful_header"
 GIVEN_CENTRE_MISSED = "given_centre_missed"
+NOT_MEASURED = "not_measured"
 FLAG_CODES = (
     CUT_OFF,
     FEWER_THAN_FIVE,
@@ -36,6 +37,7 @@ FLAG_CODES = (
     NOT_LATERAL_LUMBAR,
     DOUBTFUL_HEADER,
     GIVEN_CENTRE_MISSED,
+    NOT_MEASURED,
 )
 
 _NEAR = 0.02

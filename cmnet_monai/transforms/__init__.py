@@ -20,6 +20,7 @@ from cmnet_monai.transforms.equalize import (
     HistogramEqualized,
     HistogramEqualizeDict,
 )
+from cmnet_monai.transforms.film_result import FilmResultD, FilmResultd, FilmResultDict
 from cmnet_monai.transforms.fourier import (
     FourierAmplitudeMix,
     RandFourierAmplitudeMixD,
@@ -31,7 +32,6 @@ from cmnet_monai.transforms.fourier import (
 from cmnet_monai.transforms.given_prompt import GivenCentrePromptD, GivenCentrePromptd, GivenCentrePromptDict
 from cmnet_monai.transforms.heatmap import CentreHeatmap, CentreHeatmapD, CentreHeatmapd, CentreHeatmapDict
 from cmnet_monai.transforms.post_labels import LabelMapD, LabelMapd, LabelMapDict
-from cmnet_monai.transforms.post_save import SaveFilmResultD, SaveFilmResultd, SaveFilmResultDict
 from cmnet_monai.transforms.post_vertebrae import (
     SelectVertebrae,
     SelectVertebraeD,

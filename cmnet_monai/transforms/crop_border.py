@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import CropForeground, CropForegroundd
 from monai.utils import convert_to_numpy, ensure_tuple_rep
 
-from cmnet_monai.conventions import META_VALID_AREA
+from cmnet_monai.conventions import META_SHOWN_BOX, META_VALID_AREA
 
 # Grey values of a film's range are taken from at most about this many pixels a side.
 _SAMPLES = 512
@@ -93,12 +93,14 @@ class CropBorder(CropForeground):
     def crop_pad(
         self, img: torch.Tensor, box_start: np.ndarray, box_end: np.ndarray, *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Cut ``img``, and the valid area in its metadata, to a box."""
+        """Cut ``img``, and the valid area in its metadata, to a box, which the metadata then hold."""
         valid = img.meta.get(META_VALID_AREA) if isinstance(img, MetaTensor) else None
         out = super().crop_pad(img, box_start, box_end, *args, **kwargs)
-        if valid is not None and isinstance(out, MetaTensor):
-            cut = np.asarray(valid)[box_start[0] : box_end[0], box_start[1] : box_end[1]]
-            out.meta = {**out.meta, META_VALID_AREA: cut}
+        if isinstance(out, MetaTensor):
+            out.meta = {**out.meta, META_SHOWN_BOX: np.stack([box_start, box_end], axis=1)}
+            if valid is not None:
+                cut = np.asarray(valid)[box_start[0] : box_end[0], box_start[1] : box_end[1]]
+                out.meta = {**out.meta, META_VALID_AREA: cut}
         return out
 
 

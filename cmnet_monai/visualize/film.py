@@ -124,3 +124,21 @@ def _draw_body(axes: Axes, body: BodyMorphometry) -> None:
         va="center",
         fontsize=7.5,
     )
+
+
+def draw_overlay(pixels_xy: NDArray, result: Any, height_px: int = 1200) -> Any:
+    """A picture of a film with what was found on it."""
+    import tempfile
+
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_overlay(f"{folder}/o.png", pixels_xy, result, height_px)
+        return Image.open(f"{folder}/o.png").convert("RGB")
+
+
+def write_overlay(path: str | Path, pixels_xy: NDArray, result: Any, height_px: int = 1200) -> None:
+    """Write a PNG of a film with what was found on it, see `save_reading`."""
+    film = Film(pixels_xy, np.ones(pixels_xy.shape, dtype=bool), bits_stored=16)
+    flags = [{"text": flag.text} for flag in result.flags]
+    save_reading(path, film, result.labels.array, None, flags, result.film.name, height_px)

@@ -10,8 +10,9 @@ import pytest
 from ignite.engine import Engine
 
 from cmnet_monai.datasets import FailedFilm
-from cmnet_monai.engines import FilmEvents, RunManifest, own_share, pending_films, versions
-from cmnet_monai.io.files.results import FilmResult
+from cmnet_monai.engines import FilmEvents, RunManifest, SegmentedFilm, own_share, pending_films, versions
+from cmnet_monai.film_result import FilmIdentity, FilmResult, Flag, LabelMap
+from cmnet_monai.io.files.results import ResultFiles, film_fingerprint
 
 KEPT = "kept from an earlier run"
 
@@ -22,12 +23,17 @@ def films(tmp_path: Path) -> list[dict[str, str]]:
     for name in ("one", "two", "three"):
         path = tmp_path / f"{name}.dcm"
         path.write_bytes(b"film " + name.encode())
-        items.append({"image": str(path), "path": str(path), "name": name})
+        items.append({"image": str(path), "path": str(path), "name": name, "shown": path.name})
     return items
 
 
+def found(film: dict[str, str], run_id: str = "run1") -> FilmResult:
+    identity = FilmIdentity(film["shown"], (2, 3), fingerprint=film_fingerprint(film["path"]))
+    return FilmResult(identity, run_id, LabelMap.of(np.full((2, 3), 20)), flags=(Flag("cut_off", "L1", "Look."),))
+
+
 def leave_result(folder: Path, film: dict[str, str], run_id: str) -> None:
-    FilmResult(folder, film["name"]).write(film["path"], np.ones((2, 3), np.uint8), np.eye(3), [], run_id)
+    ResultFiles(folder, film["name"]).write_result(found(film, run_id))
 
 
 def run(folder: Path, films: list[dict], pending: list[dict], failing: str = "", breaking: str = "") -> dict[str, Any]:
@@ -41,6 +47,11 @@ def run(folder: Path, films: list[dict], pending: list[dict], failing: str = "",
             engine.state.batch = []
             engine.state.failed_film = FailedFilm(film["name"], film["path"], "it is cut short", "Copy it again")
             engine.fire_event(FilmEvents.FILM_FAILED)
+        else:
+            engine.state.film = SegmentedFilm(film["name"], film["path"], found(film), np.zeros((2, 3)))
+            engine.state.film.problems += ["no overlay: no room"] if film["name"] == "three" else []
+            engine.state.film.left_out["_seg.dcm"] = "no DICOM SEG: a picture"
+            engine.fire_event(FilmEvents.FILM_DONE)
 
     engine = Engine(step)
     engine.register_events(*FilmEvents)
@@ -65,7 +76,10 @@ def test_each_film_has_its_status(films: list[dict], tmp_path: Path, caplog: pyt
     assert manifest["counts"] == {"done": 1, KEPT: 1, "failed": 1, "pending": 0}
     assert manifest["films"]["two"]["reason"] == "it is cut short"
     assert manifest["films"]["two"]["remedy"] == "Copy it again"
-    assert manifest["films"]["three"]["outputs"] == ["three_mask.nii.gz", "three_mask.png", "three_centres.json"]
+    assert manifest["films"]["three"]["outputs"] == ["three_result.json"]
+    assert manifest["films"]["three"]["problems"] == ["no overlay: no room"]
+    assert manifest["films"]["three"]["left_out"] == ["no DICOM SEG: a picture"]
+    assert manifest["films"]["three"]["flags"] == 1 and "problems" not in manifest["films"]["one"]
     assert manifest["films"]["three"]["film"] == films[2]["path"]
     assert (manifest["run"], manifest["settings"]) == ("run1", {"threshold": 0.5})
     assert manifest["started"] <= manifest["finished"] != ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from cmnet_monai.conventions import CALIBRATED, DETECTOR, LABEL_OF_LEVEL, LUMBAR, THORACIC, UNSPECIFIED, USER
+from cmnet_monai.conventions import CALIBRATED, DETECTOR, LABEL_OF_LEVEL, LEVELS_FROM_ABOVE, UNSPECIFIED, USER
 
 if TYPE_CHECKING:
     from pydicom.sr.coding import Code
@@ -37,9 +37,6 @@ class Concept(NamedTuple):
 def _table(scheme: str, rows: dict[str, tuple[str, str]]) -> MappingProxyType[str, Concept]:
     return MappingProxyType({name: Concept(value, scheme, meaning) for name, (value, meaning) in rows.items()})
 
-
-LEVELS_FROM_ABOVE = (*THORACIC, "T13", *LUMBAR, "L6", "S1")
-"""Every level that a label map can name, from head to foot."""
 
 VERTEBRA = Concept("51282000", "SCT", "Vertebra")
 ANATOMICAL_STRUCTURE = Concept("91723000", "SCT", "Anatomical Structure")
@@ -109,50 +106,46 @@ UNITS = _table(
     {
         "px": ("{pixels}", "Pixels"),
         "mm": ("mm", "mm"),
-        "mm2": ("mm2", "square millimeter"),
         "deg": ("deg", "Degree"),
-        "%": ("%", "Percent"),
+        "percent": ("%", "Percent"),
         "ratio": ("{ratio}", "ratio"),
         "1": ("1", "no units"),
         "grey": ("[arb'U]", "arbitrary unit"),
     },
 )
-"""Units of a measurement. An area in pixels is a number of pixels, hence ``px`` too."""
+"""Units of a measurement, by their name in tables."""
 
-LENGTHS_IN_THE_PATIENT = frozenset({"mm", "mm2"})
-"""Units that mean something only with a known pixel spacing."""
+MILLIMETRES = "mm"
+"""The unit that means something only with a known pixel spacing."""
 
 MEASUREMENTS = MappingProxyType(
     {
         **_table(
             PRIVATE_SCHEME,
             {
-                "ha": ("HA", "Anterior height of vertebral body"),
-                "hm": ("HM", "Middle height of vertebral body"),
-                "hp": ("HP", "Posterior height of vertebral body"),
+                "height_anterior": ("HA", "Anterior height of vertebral body"),
+                "height_middle": ("HM", "Middle height of vertebral body"),
+                "height_posterior": ("HP", "Posterior height of vertebral body"),
                 "ha_hp": ("HA_HP", "Anterior to posterior height ratio of vertebral body"),
                 "hm_hp": ("HM_HP", "Middle to posterior height ratio of vertebral body"),
-                "ha_neighbours": ("HA_NEIGHBOURS", "Anterior height relative to neighbouring vertebrae"),
-                "hm_neighbours": ("HM_NEIGHBOURS", "Middle height relative to neighbouring vertebrae"),
-                "hp_neighbours": ("HP_NEIGHBOURS", "Posterior height relative to neighbouring vertebrae"),
-                "disc_ha": ("DISC_HA", "Anterior height of disc"),
-                "disc_hm": ("DISC_HM", "Middle height of disc"),
-                "disc_hp": ("DISC_HP", "Posterior height of disc"),
+                "disc_anterior": ("DISC_HA", "Anterior height of disc"),
+                "disc_middle": ("DISC_HM", "Middle height of disc"),
+                "disc_posterior": ("DISC_HP", "Posterior height of disc"),
                 "lordosis_l1_l5": ("LORDOSIS_L1_L5", "Lordosis angle from L1 to L5"),
                 "lordosis_l1_s1": ("LORDOSIS_L1_S1", "Lordosis angle from L1 to S1"),
                 "slip": ("SLIP", "Anterior slip on the vertebra below"),
-                "pixel_mean": ("PIXEL_MEAN", "Mean pixel value of vertebral body"),
-                "pixel_sd": ("PIXEL_SD", "Standard deviation of pixel values of vertebral body"),
+                "grey_mean": ("PIXEL_MEAN", "Mean pixel value of vertebral body"),
+                "grey_sd": ("PIXEL_SD", "Standard deviation of pixel values of vertebral body"),
                 "confidence": ("CONFIDENCE", "Confidence of the algorithm"),
             },
         ),
-        "width": Concept("103355008", "SCT", "Width"),
-        "area": Concept("42798000", "SCT", "Area"),
+        "depth_middle": Concept("103355008", "SCT", "Width"),
     }
 )
 """Concept name of a measurement. Three heights of one body need three names: a table that leaves modifiers out would
 otherwise mix them up, so "Height" (121207, DCM) with "anterior" beside it is not used."""
 
+FLAG = Concept("FLAG", PRIVATE_SCHEME, "Flag: look before the values are trusted")
 SUPERIOR_END_PLATE = Concept("END_PLATE_SUP", PRIVATE_SCHEME, "Superior end plate, from anterior to posterior")
 INFERIOR_END_PLATE = Concept("END_PLATE_INF", PRIVATE_SCHEME, "Inferior end plate, from anterior to posterior")
 CENTER = Concept("111010", "DCM", "Center")
@@ -164,9 +157,9 @@ SPACING_PROVENANCE = "spacing_provenance"
 
 EVALUATIONS = MappingProxyType(
     {
-        "genant_grade": Concept("GENANT", PRIVATE_SCHEME, "Genant grade, candidate"),
-        "deformity": Concept("DEFORMITY", PRIVATE_SCHEME, "Type of vertebral deformity, candidate"),
-        "meyerding_grade": Concept("MEYERDING", PRIVATE_SCHEME, "Meyerding grade of slip, candidate"),
+        "genant_candidate": Concept("GENANT", PRIVATE_SCHEME, "Genant grade, candidate"),
+        "deformity_candidate": Concept("DEFORMITY", PRIVATE_SCHEME, "Type of vertebral deformity, candidate"),
+        "meyerding_candidate": Concept("MEYERDING", PRIVATE_SCHEME, "Meyerding grade of slip, candidate"),
         SPACING_PROVENANCE: Concept("SPACING", PRIVATE_SCHEME, "Where the pixel spacing comes from"),
     }
 )
@@ -174,7 +167,7 @@ EVALUATIONS = MappingProxyType(
 
 EVALUATION_VALUES = MappingProxyType(
     {
-        "genant_grade": _table(
+        "genant_candidate": _table(
             PRIVATE_SCHEME,
             {
                 "0": ("GENANT_0", "Genant grade 0 (normal)"),
@@ -183,7 +176,7 @@ EVALUATION_VALUES = MappingProxyType(
                 "3": ("GENANT_3", "Genant grade 3 (severe)"),
             },
         ),
-        "deformity": _table(
+        "deformity_candidate": _table(
             PRIVATE_SCHEME,
             {
                 "none": ("DEFORMITY_NONE", "No deformity"),
@@ -192,7 +185,7 @@ EVALUATION_VALUES = MappingProxyType(
                 "crush": ("DEFORMITY_CRUSH", "Crush deformity"),
             },
         ),
-        "meyerding_grade": _table(
+        "meyerding_candidate": _table(
             PRIVATE_SCHEME,
             {
                 "0": ("MEYERDING_0", "No slip"),

@@ -119,21 +119,35 @@ class SourceFilm:
         return reference
 
 
-def read_source(path: str | os.PathLike) -> SourceFilm:
-    """Read the header of the film that an object will be derived from.
+def is_dicom_source(source: Any) -> bool:
+    """Whether DICOM objects can be derived from a source: a DICOM file or data set, and no picture or array."""
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            return file_kind(Path(source)) == DICOM
+        except OSError:
+            return True  # reading it will say what is wrong
+    return hasattr(source, "SOPClassUID")
 
+
+def read_source(source: str | os.PathLike | Dataset) -> SourceFilm:
+    """The header of the film that an object will be derived from.
+
+    Args:
+        source: its file, or its data set.
     Raises:
         FilmError: the file is missing, is not DICOM or not one radiograph, or lacks the UIDs to refer to it by.
     """
-    path = Path(path)
-    try:
-        kind = file_kind(path)
-    except OSError as error:
-        raise FilmError(path, f"the file cannot be opened ({error.strerror})", "Check the name") from error
-    if kind != DICOM:
-        raise FilmError(path, "DICOM objects can be derived from a DICOM film only", "Give the film as DICOM")
+    is_file = isinstance(source, (str, os.PathLike))
+    path = Path(source) if is_file else Path("data set")
+    if is_file:
+        try:
+            kind = file_kind(path)
+        except OSError as error:
+            raise FilmError(path, f"the file cannot be opened ({error.strerror})", "Check the name") from error
+        if kind != DICOM:
+            raise FilmError(path, "DICOM objects can be derived from a DICOM film only", "Give the film as DICOM")
     with as_it_is():
-        header = read_film_header(path)
+        header: Any = read_film_header(path) if is_file else source
         missing = [keyword for keyword in _UIDS if not str(header.get(keyword) or "").strip()]
     if missing:
         raise FilmError(

@@ -1,78 +1,22 @@
-"""Measurements as a structured report takes them, and how rows of a table become them."""
+"""What a structured report says of each vertebra, disc and the lumbar spine, taken from a film's result."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from cmnet_monai.film_result import FilmResult, Measure, Vertebra
 from cmnet_monai.io.dicom.codes import (
     EVALUATION_VALUES,
     EVALUATIONS,
+    LUMBAR_SPINE,
     MEASUREMENTS,
     SITES,
-    SPACING_PROVENANCE,
     UNITS,
-    Concept,
 )
-
-_UNIT_OF_SUFFIX = {
-    "_px": "px",
-    "_px2": "px",
-    "_mm": "mm",
-    "_mm2": "mm2",
-    "_deg": "deg",
-    "_percent": "%",
-    "_ratio": "ratio",
-    "_grey": "grey",
-}
-_UNIT_WITHOUT_SUFFIX = {
-    "ha_hp": "ratio",
-    "hm_hp": "ratio",
-    "ha_neighbours": "ratio",
-    "hm_neighbours": "ratio",
-    "hp_neighbours": "ratio",
-    "pixel_mean": "grey",
-    "pixel_sd": "grey",
-    "confidence": "1",
-}
-
-
-@dataclass(frozen=True)
-class VertebraMeasurement:
-    """One number.
-
-    Attributes:
-        name: a name of ``dicom_codes.MEASUREMENTS``, such as ``"ha"``; any other name needs a `concept`.
-        value: the number, finite.
-        unit: a unit of ``dicom_codes.UNITS``: px, mm, mm2, deg, %, ratio, 1 or grey.
-        concept: coded name, where `name` has none.
-    Raises:
-        ValueError: the name, the unit or the value is none of these.
-
-    >>> VertebraMeasurement("ha", 27.5, "mm").value
-    27.5
-    >>> VertebraMeasurement("ha", 27.5, "cm")
-    Traceback (most recent call last):
-        ...
-    ValueError: the unit of 'ha' must be one of px, mm, mm2, deg, %, ratio, 1, grey, got 'cm'.
-    """
-
-    name: str
-    value: float
-    unit: str
-    concept: Concept | None = None
-
-    def __post_init__(self) -> None:
-        if self.concept is None and self.name not in MEASUREMENTS:
-            raise ValueError(f"{self.name!r} has no code: give its concept, or one of {', '.join(MEASUREMENTS)}.")
-        if self.unit not in UNITS:
-            raise ValueError(f"the unit of {self.name!r} must be one of {', '.join(UNITS)}, got {self.unit!r}.")
-        if not math.isfinite(self.value):
-            raise ValueError(f"the value of {self.name!r} must be finite, got {self.value}.")
 
 
 @dataclass(frozen=True)
@@ -83,16 +27,17 @@ class MeasuredSite:
 
     Attributes:
         site: a level ("L1"), two neighbours for the disc between them ("L4-L5"), or "lumbar spine".
-        measurements: its numbers.
-        evaluations: its findings in words, such as ``{"genant_grade": "1"}``: names and values of
-            ``dicom_codes.EVALUATION_VALUES``.
+        measurements: its numbers: names of ``codes.MEASUREMENTS``, units of ``codes.UNITS``, finite values.
+        evaluations: its findings in words, such as ``{"genant_candidate": "1"}``: names and values of
+            ``codes.EVALUATION_VALUES``.
+        flags: what to look at before its numbers are trusted, in sentences.
         centre_xy: its centre.
         superior_end_plate_xy: two or more points of the upper end plate, from anterior to posterior.
         inferior_end_plate_xy: the same of the lower one.
     Raises:
-        ValueError: the site or an evaluation has no code, or points are not finite (x, y) pairs.
+        ValueError: the site, a measurement or an evaluation has no code, or points are not finite (x, y) pairs.
 
-    >>> site = MeasuredSite("L4-L5", [VertebraMeasurement("disc_hm", 8.5, "mm")])
+    >>> site = MeasuredSite("L4-L5", [Measure("disc_middle", 8.5, "mm")])
     >>> site.measurements[0].value
     8.5
     >>> MeasuredSite("L4-S1")  # no neighbours
@@ -102,8 +47,9 @@ class MeasuredSite:
     """
 
     site: str
-    measurements: Sequence[VertebraMeasurement] = ()
+    measurements: Sequence[Measure] = ()
     evaluations: Mapping[str, str] = field(default_factory=dict)
+    flags: Sequence[str] = ()
     centre_xy: Sequence[float] | None = None
     superior_end_plate_xy: Sequence[Sequence[float]] | None = None
     inferior_end_plate_xy: Sequence[Sequence[float]] | None = None
@@ -111,6 +57,13 @@ class MeasuredSite:
     def __post_init__(self) -> None:
         if self.site not in SITES:
             raise ValueError(f"a site is a level, a disc such as 'L4-L5' or 'lumbar spine', got {self.site!r}.")
+        for measure in self.measurements:
+            if measure.name not in MEASUREMENTS:
+                raise ValueError(f"{measure.name!r} has no code; known: {', '.join(MEASUREMENTS)}.")
+            if measure.unit not in UNITS:
+                raise ValueError(f"the unit of {measure.name!r} is one of {', '.join(UNITS)}, got {measure.unit!r}.")
+            if measure.value is None or not math.isfinite(measure.value):
+                raise ValueError(f"the value of {measure.name!r} must be finite, got {measure.value}.")
         for name, value in self.evaluations.items():
             if name not in EVALUATION_VALUES:
                 raise ValueError(f"{name!r} has no code; known: {', '.join(EVALUATIONS)}.")
@@ -129,61 +82,37 @@ def _points(points_xy: Sequence[Sequence[float]], what: str, least: int) -> None
         raise ValueError(f"{what} needs at least {least} finite (x, y), got {np.shape(points_xy)}.")
 
 
-def measured_site(row: Mapping[str, Any]) -> MeasuredSite:
-    """One row of a measurement table as a `MeasuredSite`.
+def measured_sites(result: FilmResult) -> list[MeasuredSite]:
+    """Every vertebra and disc of a film, and the lumbar spine where there is anything to say of it.
 
-    Keys are ``level`` (or ``site``), ``x_px`` and ``y_px``, ``superior_end_plate_xy`` and ``inferior_end_plate_xy``,
-    names of ``dicom_codes.EVALUATION_VALUES``, and names of ``dicom_codes.MEASUREMENTS`` with their unit behind:
-    ``ha_px``, ``ha_mm``, ``slip_percent``, ``lordosis_l1_l5_deg``, ``area_px2``; ratios (``ha_hp``), grey values
-    (``pixel_mean``) and ``confidence`` stand without. Values that are None or NaN were not measured and are left out,
-    as are keys of other things (``film``, ``flags``, ``spacing_provenance``, which `write_dicom_sr` takes).
-
-    Args:
-        row: by key.
-    Returns:
-        The site.
-    Raises:
-        ValueError: the row names no site, a finding has a value without code, or a number has a unit and an unknown
-            name: left out in silence, it would be missed.
-
-    >>> site = measured_site({"level": "L3", "x_px": 40.0, "y_px": 55.0, "ha_mm": 27.5, "ha_hp": 0.9, "film": "a.dcm"})
-    >>> site.site, site.centre_xy, [(found.name, found.value, found.unit) for found in site.measurements]
-    ('L3', (40.0, 55.0), [('ha', 27.5, 'mm'), ('ha_hp', 0.9, 'ratio')])
-    >>> measured_site({"level": "L4-L5", "disc_hm_mm": 8.5, "slip_percent": None}).measurements
-    [VertebraMeasurement(name='disc_hm', value=8.5, unit='mm', concept=None)]
+    Candidates for grades stay out: they are not validated. Flags of the film, and of bodies that have no group
+    of their own, belong to the lumbar spine.
     """
-    site = str(row.get("level") or row.get("site") or "")
-    measurements = [found for key, value in row.items() if (found := _measurement(str(key), value)) is not None]
-    x, y = row.get("x_px"), row.get("y_px")
-    return MeasuredSite(
-        site,
-        measurements,
-        {name: _word(row[name]) for name in EVALUATIONS if name != SPACING_PROVENANCE and _is_there(row.get(name))},
-        (float(x), float(y)) if x is not None and y is not None else None,
-        row.get("superior_end_plate_xy"),
-        row.get("inferior_end_plate_xy"),
-    )
+    slips = {disc.upper: tuple(m for m in disc.measures if m.name == "slip") for disc in result.discs}
+    sites = [_vertebra(result, body, slips.get(body.level, ())) for body in result.vertebrae]
+    sites += [
+        MeasuredSite(f"{disc.upper}-{disc.lower}", _coded(m for m in disc.measures if m.name.startswith("disc_")))
+        for disc in result.discs
+    ]
+    named = {body.level for body in result.vertebrae}
+    whole, flags = _coded(result.measures), [flag.text for flag in result.flags if flag.level not in named]
+    if whole or flags:
+        sites.append(MeasuredSite(LUMBAR_SPINE, whole, flags=flags))
+    return sites
 
 
-def _measurement(key: str, value: Any) -> VertebraMeasurement | None:
-    if key in ("x_px", "y_px") or not _is_number(value):
-        return None
-    if key in _UNIT_WITHOUT_SUFFIX:
-        return VertebraMeasurement(key, float(value), _UNIT_WITHOUT_SUFFIX[key])
-    name, underscore, ending = key.rpartition("_")
-    unit = _UNIT_OF_SUFFIX.get(underscore + ending)
-    return None if unit is None else VertebraMeasurement(name, float(value), unit)
+def _vertebra(result: FilmResult, body: Vertebra, slip: Sequence[Measure]) -> MeasuredSite:
+    measures = [*body.measures, *(m for m in slip if m.unit == "percent")]
+    if body.confidence is not None:
+        measures.append(Measure("confidence", body.confidence, "1"))
+    upper = lower = None
+    if body.corners_xy_px is not None and body.end_plates_xy_px is not None:
+        corners, plates = body.corners_xy_px, body.end_plates_xy_px
+        upper, lower = (corners[0], plates[0], corners[1]), (corners[3], plates[1], corners[2])
+    flags = [flag.text for flag in result.flags_of(body.level)]
+    return MeasuredSite(body.level, _coded(measures), {}, flags, body.centre_xy_px, upper, lower)
 
 
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
-
-
-def _word(value: Any) -> str:
-    """A grade is a whole number, even where a table made it 1.0."""
-    return f"{value:g}" if _is_number(value) else str(value)
-
-
-def _is_there(value: Any) -> bool:
-    return value is not None and value == value and value != ""
+def _coded(measures: Iterable[Measure]) -> tuple[Measure, ...]:
+    """Those that have a code and a value."""
+    return tuple(m for m in measures if m.name in MEASUREMENTS and m.value is not None and math.isfinite(m.value))

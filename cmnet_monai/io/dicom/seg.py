@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cmnet_monai.conventions import LABEL_OF_LEVEL
+from cmnet_monai.conventions import LABEL_OF_LEVEL, LEVEL_OF_LABEL
+from cmnet_monai.film_result import FilmResult
 from cmnet_monai.io.dicom.codes import ANATOMICAL_STRUCTURE, VERTEBRAE, display_lab, levels_present
 from cmnet_monai.io.dicom.derived import (
     Algorithm,
@@ -29,13 +32,16 @@ from cmnet_monai.io.films.spacing import film_spacing, pair_xy
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription
+    from pydicom import Dataset
 
 SEG_SERIES_NUMBER = 901
+_SHORT_TEXT = 1024
+"""Longest text of DICOM's value representation ST."""
 
 
 def write_dicom_seg(
     path: str | os.PathLike,
-    source_film_path: str | os.PathLike,
+    source_film: str | os.PathLike | Dataset,
     label_map_xy: np.ndarray,
     *,
     include_s1: bool = True,
@@ -43,6 +49,7 @@ def write_dicom_seg(
     run_id: str | None = None,
     created: datetime.datetime | None = None,
     series_number: int = SEG_SERIES_NUMBER,
+    flags: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Path:
     """Write a label map as a DICOM Segmentation (BINARY), whole or not at all.
 
@@ -53,7 +60,7 @@ def write_dicom_seg(
 
     Args:
         path: file to write; missing folders are made.
-        source_film_path: the film, a DICOM file of one radiograph.
+        source_film: the film, a DICOM file or data set of one radiograph.
         label_map_xy: (x, y), the film's columns and rows, VerSe codes (0 is background).
         include_s1: whether S1 becomes a segment where the map has it.
         algorithm: what made the map; CM-Net and the package's version when None.
@@ -61,6 +68,7 @@ def write_dicom_seg(
             the same film, run, map and `created` give the same bytes. None makes new UIDs.
         created: time to write as that of the content; `writing_time` when None.
         series_number: Series Number of the new series.
+        flags: what to look at, in sentences, by level; it stands in the Segment Description.
     Returns:
         The path.
     Raises:
@@ -79,7 +87,7 @@ def write_dicom_seg(
     >>> [segment.SegmentLabel for segment in seg.SegmentSequence], seg.pixel_array.shape  # frames, rows, columns
     (['L4', 'L5'], (2, 50, 30))
     """
-    source = read_source(source_film_path)
+    source = read_source(source_film)
     labels = _checked(label_map_xy, source)
     levels = [level for level in levels_present(set(np.unique(labels).tolist()) - {0}) if include_s1 or level != "S1"]
     if not levels:
@@ -87,10 +95,11 @@ def write_dicom_seg(
     algorithm = algorithm or Algorithm()
     created = created or writing_time()
     numbers = _segment_numbers(labels, levels)
-    content = sha256(repr((levels, numbers.shape, algorithm)).encode() + numbers.tobytes()).hexdigest()
+    said = {level: list(flags.get(level, ())) for level in levels}
+    content = sha256(repr((levels, numbers.shape, algorithm, said)).encode() + numbers.tobytes()).hexdigest()
     common = common_arguments(source, algorithm, "SEG", content, run_id, created, series_number)
     with refusing(source, "segmentation"):
-        descriptions = _descriptions(source, levels, algorithm)
+        descriptions = _descriptions(source, said, algorithm)
         segmentation = _segmentation(source, numbers, descriptions, common)
         inherit(segmentation, source, created)
         _complete(segmentation, source, derived_uid(source, "SEG", "dimensions", content, run_id=run_id))
@@ -116,12 +125,26 @@ def _segment_numbers(labels: np.ndarray, levels: list[str]) -> np.ndarray:
     return np.ascontiguousarray(numbers.T)
 
 
-def _descriptions(source: SourceFilm, levels: list[str], algorithm: Algorithm) -> list[SegmentDescription]:
+def save_dicom_seg(path: str | os.PathLike, source: str | os.PathLike | Dataset, result: FilmResult) -> Path:
+    """Write the label map of a film's result, its flags with it, as `write_dicom_seg` does."""
+    film_flags = [flag.text for flag in result.flags_of(None)]
+    flags = {
+        level: [flag.text for flag in result.flags_of(level)] + film_flags
+        for label in np.unique(result.labels.array).tolist()
+        if (level := LEVEL_OF_LABEL.get(label))
+    }
+    algorithm = Algorithm(parameters={"run": result.run})
+    return write_dicom_seg(path, source, result.labels.array, algorithm=algorithm, run_id=result.run, flags=flags)
+
+
+def _descriptions(
+    source: SourceFilm, flags: Mapping[str, Sequence[str]], algorithm: Algorithm
+) -> list[SegmentDescription]:
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 
     descriptions = []
-    for number, level in enumerate(levels, start=1):
+    for number, (level, texts) in enumerate(flags.items(), start=1):
         description = SegmentDescription(
             segment_number=number,
             segment_label=level,
@@ -134,7 +157,7 @@ def _descriptions(source: SourceFilm, levels: list[str], algorithm: Algorithm) -
             display_color=CIELabColor(*display_lab(level)),
         )
         # The code names the vertebra; only its body is outlined on a lateral film.
-        description.SegmentDescription = f"Body of {level}"
+        description.SegmentDescription = " ".join([f"Body of {level}.", *texts])[:_SHORT_TEXT]
         descriptions.append(description)
     return descriptions
 

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cmnet_monai.conventions import NO_SPACING
+from cmnet_monai.film_result import FilmResult, Measure
 from cmnet_monai.io.dicom.codes import (
     ANATOMICAL_STRUCTURE,
     CENTER,
     EVALUATION_VALUES,
     EVALUATIONS,
+    FLAG,
     INFERIOR_END_PLATE,
-    LENGTHS_IN_THE_PATIENT,
     MEASUREMENTS,
+    MILLIMETRES,
     PRIVATE_SCHEME,
     PROJECTION_X_RAY,
     SITES,
@@ -44,7 +46,7 @@ from cmnet_monai.io.dicom.derived import (
     tracking_uid,
     writing_time,
 )
-from cmnet_monai.io.dicom.measured_sites import MeasuredSite, VertebraMeasurement
+from cmnet_monai.io.dicom.measured_sites import MeasuredSite, measured_sites
 from cmnet_monai.io.errors import FilmError
 from cmnet_monai.io.films.spacing import pair_xy
 
@@ -62,7 +64,7 @@ _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 
 def write_dicom_sr(
     path: str | os.PathLike,
-    source_film_path: str | os.PathLike,
+    source_film: str | os.PathLike | Dataset,
     measurements: Iterable[MeasuredSite],
     *,
     spacing_provenance: str = NO_SPACING,
@@ -81,8 +83,8 @@ def write_dicom_sr(
 
     Args:
         path: file to write; missing folders are made.
-        source_film_path: the film, a DICOM file of one radiograph.
-        measurements: what to report, see `MeasuredSite`; rows of a table become one by `measured_site`.
+        source_film: the film, a DICOM file or data set of one radiograph.
+        measurements: what to report, see `MeasuredSite`; `measured_sites` makes them of a film's result.
         spacing_provenance: where the pixel spacing behind millimetres comes from (``conventions``); it is written
             beside them.
         seg_path: segmentation of the same film, by `write_dicom_seg`.
@@ -99,8 +101,8 @@ def write_dicom_sr(
 
     >>> import tempfile
     >>> from highdicom.sr import srread
-    >>> from cmnet_monai.io import measured_site, write_dx
-    >>> site = measured_site({"level": "L3", "x_px": 14.0, "y_px": 20.0, "ha_px": 9.5})
+    >>> from cmnet_monai.io import MeasuredSite, write_dx
+    >>> site = MeasuredSite("L3", [Measure("height_anterior", 9.5, "px")], centre_xy=(14.0, 20.0))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     film = write_dx(f"{folder}/film.dcm", np.arange(1500, dtype=np.uint16).reshape(30, 50))
     ...     report = srread(write_dicom_sr(f"{folder}/sr.dcm", film, [site]))
@@ -110,7 +112,7 @@ def write_dicom_sr(
     """
     sites = list(measurements)
     _check(sites, spacing_provenance)
-    source = read_source(source_film_path)
+    source = read_source(source_film)
     segmentation = None if seg_path is None else _segmentation_of(source, Path(seg_path))
     algorithm = algorithm or Algorithm()
     created = created or writing_time()
@@ -123,6 +125,22 @@ def write_dicom_sr(
         document = _document(source, report, segmentation, common)
         inherit(document, source, created)
         return save(document, path)
+
+
+def save_dicom_sr(
+    path: str | os.PathLike, source: str | os.PathLike | Dataset, result: FilmResult, seg_path: Path | None = None
+) -> Path:
+    """Write the measures of a film's result, its flags with them, as `write_dicom_sr` does."""
+    film = result.film
+    return write_dicom_sr(
+        path,
+        source,
+        measured_sites(result),
+        spacing_provenance=film.spacing_provenance if film.in_mm else NO_SPACING,
+        seg_path=seg_path,
+        algorithm=Algorithm(parameters={"run": result.run}),
+        run_id=result.run,
+    )
 
 
 def _check(sites: Sequence[MeasuredSite], spacing_provenance: str) -> None:
@@ -138,7 +156,7 @@ def _check(sites: Sequence[MeasuredSite], spacing_provenance: str) -> None:
 
 
 def _has_millimetres(site: MeasuredSite) -> bool:
-    return any(measurement.unit in LENGTHS_IN_THE_PATIENT for measurement in site.measurements)
+    return any(measurement.unit == MILLIMETRES for measurement in site.measurements)
 
 
 def _segmentation_of(source: SourceFilm, path: Path) -> Dataset:
@@ -193,15 +211,22 @@ def _group(
     else:
         film = sr.SourceImageForMeasurementGroup(source.header.SOPClassUID, source.uid)
         group = sr.MeasurementsAndQualitativeEvaluations(source_images=[film], **common)
-    group[0].ContentSequence.extend(_coordinates(site, source))
+    group[0].ContentSequence.extend([*_flags(site), *_coordinates(site, source)])
     return group
 
 
-def _number(measurement: VertebraMeasurement) -> Any:
+def _number(measure: Measure) -> Any:
     from highdicom.sr import Measurement
 
-    name = measurement.concept or MEASUREMENTS[measurement.name]
-    return Measurement(name=name.code(), value=float(measurement.value), unit=UNITS[measurement.unit].code())
+    name, unit = MEASUREMENTS[measure.name].code(), UNITS[measure.unit].code()
+    return Measurement(name=name, value=float(measure.value or 0.0), unit=unit)
+
+
+def _flags(site: MeasuredSite) -> list[Any]:
+    """Flags as text items of a group."""
+    from highdicom.sr import RelationshipTypeValues, TextContentItem
+
+    return [TextContentItem(FLAG.code(), text, RelationshipTypeValues.CONTAINS) for text in site.flags]
 
 
 def _segment(site: str, source: SourceFilm, segmentation: Dataset) -> ReferencedSegmentationFrame | None:

@@ -1,166 +1,138 @@
-"""The files that hold a film's result: where they are, what is in them, whether they are complete."""
+"""The files of a film's result: where they are, whether they are complete, and how they go."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cmnet_monai.io.errors import output_error
+from cmnet_monai.film_result import FilmResult
+from cmnet_monai.io.files.json import write_json
 
 MANIFEST_NAME = "manifest.json"
 MASK_SUFFIXES = ("_mask.nii.gz", "_mask.png")
 LABEL_SUFFIXES = ("_labels.nii.gz", "_labels.png")
-"""How the names of masks and label maps end, behind the name of the film."""
-DERIVED_SUFFIXES = ("_measurements.json", "_overlay.png", "_labels.seg.nrrd", "_seg.dcm", "_sr.dcm")
-"""The same of what is made from them."""
+CENTRES_SUFFIX = "_centres.json"
+OVERLAY_SUFFIX = "_overlay.png"
+SEG_NRRD_SUFFIX = "_labels.seg.nrrd"
+SEG_SUFFIX = "_seg.dcm"
+SR_SUFFIX = "_sr.dcm"
+RESULT_SUFFIX = "_result.json"
+OUTPUT_SUFFIXES = (
+    *MASK_SUFFIXES,
+    *LABEL_SUFFIXES,
+    CENTRES_SUFFIX,
+    OVERLAY_SUFFIX,
+    SEG_NRRD_SUFFIX,
+    SEG_SUFFIX,
+    SR_SUFFIX,
+    RESULT_SUFFIX,
+)
+"""How the names of a film's files end, behind the name of the film; the one that completes them last."""
 GIVEN_ENTRY = "given_centres"
-"""Entry of the JSON with the centres that a reader gave; it is there where any were."""
+"""Entry of the JSON files with the centres that a person gave; it is there where any were."""
 
 
 @dataclass(frozen=True)
-class FilmResult:
-    """The files of one film's result: mask and label map, each as NIfTI and as PNG, centres as JSON.
+class ResultFiles:
+    """The files of one film's result.
 
-    The JSON is written last and names the run it belongs to and the files beside it, so it marks the result as
-    complete.
+    ``<name>_result.json`` is written last and names the run it belongs to and the files beside it, so it marks the
+    result as complete.
     """
 
     output_dir: Path
     name: str
 
-    @property
-    def mask_nifti(self) -> Path:
-        """Binary mask, 0/1, in the film's pixel grid."""
-        return self.output_dir / f"{self.name}{MASK_SUFFIXES[0]}"
+    def path(self, suffix: str) -> Path:
+        """The file with one of `OUTPUT_SUFFIXES`."""
+        return self.output_dir / f"{self.name}{suffix}"
 
     @property
-    def mask_png(self) -> Path:
-        """Binary mask, 0/255, of the film's size."""
-        return self.output_dir / f"{self.name}{MASK_SUFFIXES[1]}"
+    def present(self) -> list[str]:
+        """Names of those files that are there."""
+        return [file.name for suffix in OUTPUT_SUFFIXES if (file := self.path(suffix)).is_file()]
 
-    @property
-    def labels_nifti(self) -> Path:
-        """Label map in VerSe codes, in the film's pixel grid."""
-        return self.output_dir / f"{self.name}{LABEL_SUFFIXES[0]}"
+    def write_result(self, result: FilmResult, left_out: Iterable[str] = ()) -> None:
+        """Write ``<name>_result.json``, whole or not at all.
 
-    @property
-    def labels_png(self) -> Path:
-        """Label map in VerSe codes, of the film's size."""
-        return self.output_dir / f"{self.name}{LABEL_SUFFIXES[1]}"
+        Args:
+            result: what was found on the film.
+            left_out: endings of files that this film cannot have, such as DICOM objects of a picture.
+        """
+        record = {**result.to_dict(), "left_out": sorted(left_out)}
+        write_json(self.path(RESULT_SUFFIX), record, indent=None)
 
-    @property
-    def centres(self) -> Path:
-        """Centres and levels, pixels of the film."""
-        return self.output_dir / f"{self.name}_centres.json"
+    def read_result(self) -> FilmResult:
+        """What ``<name>_result.json`` holds.
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All files that a result may have, the one that completes it last."""
-        return self.mask_nifti, self.mask_png, self.labels_nifti, self.labels_png, self.centres
+        Raises:
+            OSError: there is no such file.
+            ValueError: it is not a film's result.
+        """
+        return FilmResult.from_dict(json.loads(self.path(RESULT_SUFFIX).read_text(encoding="utf-8")))
 
-    @property
-    def derived(self) -> tuple[Path, ...]:
-        """What may have been made from the result: measurements, picture, DICOM objects."""
-        return tuple(self.output_dir / f"{self.name}{suffix}" for suffix in DERIVED_SUFFIXES)
-
-    def is_complete(self, run_id: str, film: str | Path, given: Sequence[Mapping[str, Any]] = ()) -> bool:
-        """Whether all files are there, made by the same run settings from the film as it is now.
+    def is_complete(
+        self,
+        run_id: str,
+        film: str | Path,
+        given: Sequence[Mapping[str, Any]] = (),
+        suffixes: Iterable[str] = (),
+    ) -> bool:
+        """Whether all files are there, made by the same run settings from the film as it is now, and none failed.
 
         Args:
             run_id: identity of the run's settings.
             film: the film's file.
-            given: the centres that a reader gives on it now, as records of the JSON.
+            given: the centres that a person gives on it now, as `GivenCentre` records.
+            suffixes: endings of the files that are wanted.
         """
         try:
-            record = json.loads(self.centres.read_text(encoding="utf-8"))
-            fingerprint = film_fingerprint(film)
-        except (ValueError, OSError):
+            record = json.loads(self.path(RESULT_SUFFIX).read_text(encoding="utf-8"))
+            expected = {"run": run_id, GIVEN_ENTRY: list(given), "problems": []}
+            if any(record[entry] != value for entry, value in expected.items()):
+                return False
+            if record["film"]["fingerprint"] != film_fingerprint(film):
+                return False
+            needed = set(suffixes) - set(record["left_out"])
+        except (ValueError, OSError, KeyError, TypeError):
             return False
-        if not isinstance(record, dict):
-            return False
-        needed = self.files if record.get("has_label_map") else (self.mask_nifti, self.mask_png)
-        if not all(file.is_file() for file in needed):
-            return False
-        expected = {"run": run_id, "film_fingerprint": fingerprint, GIVEN_ENTRY: list(given)}
-        return all(record.get(entry, []) == value for entry, value in expected.items())
-
-    def write(
-        self,
-        film: str | Path,
-        mask_xy: NDArray[np.uint8],
-        affine: NDArray[np.floating],
-        centres: Sequence[Mapping[str, Any]],
-        run_id: str,
-        spacing_known: bool = True,
-        film_name: str | None = None,
-        labels_xy: NDArray[np.uint8] | None = None,
-        fingerprint: str | None = None,
-        **extra: Any,
-    ) -> None:
-        """Write the files, each whole or not at all, the JSON last; where one fails, none is left.
-
-        Args:
-            film: the film's file.
-            mask_xy: mask, (x, y), 0/1.
-            affine: the film's affine, (3, 3).
-            centres: one record a vertebra; see docs/outputs.md.
-            run_id: identity of the run's settings, see `run_identity`.
-            spacing_known: False marks the unit of the NIfTI's spacing as unknown.
-            film_name: what the JSON calls the film; the name of its file when None.
-            labels_xy: label map in VerSe codes, (x, y); None leaves it out.
-            fingerprint: `film_fingerprint` of the file that was read; that of the file as it is now when None.
-            extra: further entries of the JSON.
-        Raises:
-            OutputError: the folder takes no more files.
-        """
-        from cmnet_monai.io import write_label_png, write_mask_png, write_nifti
-        from cmnet_monai.io.files.json import write_json
-
-        record = {
-            "film": Path(film).name if film_name is None else film_name,
-            "film_fingerprint": fingerprint or film_fingerprint(film),
-            "size_xy_px": [int(n) for n in mask_xy.shape],
-            "has_label_map": labels_xy is not None,
-            **extra,
-            "centres": list(centres),
-            "run": run_id,
-        }
-        try:
-            for stale in (self.centres, self.derived[0]):
-                stale.unlink(missing_ok=True)
-            write_nifti(self.mask_nifti, mask_xy, affine, spacing_known=spacing_known)
-            write_mask_png(self.mask_png, mask_xy)
-            for stale in (self.labels_nifti, self.labels_png):
-                stale.unlink(missing_ok=True)
-            if labels_xy is not None:
-                write_nifti(self.labels_nifti, labels_xy, affine, spacing_known=spacing_known)
-                write_label_png(self.labels_png, labels_xy)
-            write_json(self.centres, record)
-        except BaseException as error:
-            self.remove()
-            blamed = output_error(error, self.output_dir)
-            if blamed is not None:
-                raise blamed from error
-            raise
+        return all(self.path(suffix).is_file() for suffix in needed)
 
     def remove(self) -> None:
-        """Delete what is there of the files, and what was made from them."""
-        for file in (*reversed(self.files), *self.derived):
+        """Delete what is there of the files, the one that marks them complete first."""
+        for suffix in reversed(OUTPUT_SUFFIXES):
             with suppress(OSError):
-                file.unlink(missing_ok=True)
+                self.path(suffix).unlink(missing_ok=True)
 
     def remove_outdated(self, run_id: str, film: str | Path) -> None:
         """Delete a result that does not belong to the film as it is now; where there is no film, nothing is deleted."""
         if Path(film).is_file() and not self.is_complete(run_id, film):
             self.remove()
+
+
+def centres_record(result: FilmResult) -> dict[str, Any]:
+    """What ``<name>_centres.json`` holds: the centres of the mask's levels, from head to feet, and the film."""
+    film = result.film
+    given = [asdict(centre) for centre in result.given_centres]
+    return {
+        "film": film.name,
+        "film_fingerprint": film.fingerprint,
+        "size_xy_px": list(film.size_xy_px),
+        "spacing_xy_mm": None if film.spacing_xy_mm is None else list(film.spacing_xy_mm),
+        "spacing_provenance": film.spacing_provenance,
+        **({GIVEN_ENTRY: given} if given else {}),
+        "centres": [
+            body.centre_row()
+            for body in result.vertebrae
+            if body.centre_xy_px is not None and body.level in result.mask_levels
+        ],
+        "run": result.run,
+    }
 
 
 def film_fingerprint(film: str | Path) -> str:

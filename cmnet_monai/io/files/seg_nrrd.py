@@ -6,6 +6,7 @@ Source: "Segmentation labelmap file format (.seg.nrrd)" in 3D Slicer's developer
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,41 +15,42 @@ from cmnet_monai.io.dicom.codes import ANATOMICAL_STRUCTURE, VERTEBRAE, Concept,
 from cmnet_monai.io.files.atomic import atomic_write
 from cmnet_monai.io.files.colour_table import level_colours
 
+if TYPE_CHECKING:
+    import SimpleITK
+
 _REPRESENTATION = "Binary labelmap"
 _TYPES = "Segmentation category and type - DICOM master list"
 _REGIONS = "Anatomic codes - DICOM master list"
 
 
-def write_seg_nrrd(path: str | Path, label_map: str | Path) -> Path:
-    """Write a label map's file as ``.seg.nrrd``: the same pixels and geometry, a named and coloured segment a level.
+def write_seg_nrrd(path: str | Path, labels_xy: np.ndarray, affine: np.ndarray | None = None) -> Path:
+    """Write a label map as ``.seg.nrrd``: a named and coloured segment a level, in the geometry of the NIfTI.
 
     Args:
         path: file to write, whole or not at all; Slicer knows it by the ending ``.seg.nrrd``.
-        label_map: NIfTI of one slice with VerSe codes, such as inference's ``<name>_labels.nii.gz``.
+        labels_xy: label map (x, y) in VerSe codes.
+        affine: pixel to RAS in mm, (3, 3); identity direction and unit spacing when None.
     Returns:
         The path.
     Raises:
         ValueError: a value of the label map is no level's.
-        RuntimeError: the label map cannot be read.
 
     >>> import tempfile
     >>> import SimpleITK
-    >>> from cmnet_monai.io import write_nifti
     >>> labels = np.zeros((30, 50), dtype=np.uint8)  # (x, y)
     >>> labels[10:20, 12:18] = 24
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     label_map = write_nifti(f"{folder}/labels.nii.gz", labels, np.diag([-0.2, -0.3, 1.0]))
-    ...     image = SimpleITK.ReadImage(str(write_seg_nrrd(f"{folder}/labels.seg.nrrd", label_map)))
+    ...     file = write_seg_nrrd(f"{folder}/labels.seg.nrrd", labels, np.diag([-0.2, -0.3, 1.0]))
+    ...     image = SimpleITK.ReadImage(str(file))
     >>> image.GetSize(), image.GetPixel(10, 12, 0), image.GetMetaData("Segment0_Name")
     ((30, 50, 1), 24, 'L5')
     """
     import SimpleITK
 
-    image = SimpleITK.Cast(SimpleITK.ReadImage(str(label_map)), SimpleITK.sitkUInt8)
-    labels = SimpleITK.GetArrayViewFromImage(image)  # (slice, y, x)
+    labels = np.ascontiguousarray(np.asarray(labels_xy, dtype=np.uint8).T)[np.newaxis]  # (slice, y, x)
+    image = SimpleITK.GetImageFromArray(labels)
+    _place(image, np.diag([-1.0, -1.0, 1.0]) if affine is None else np.asarray(affine, dtype=np.float64))
     extent = " ".join(f"0 {size - 1}" for size in image.GetSize())  # first and last index along x, y, slice
-    for key in image.GetMetaDataKeys():  # NIfTI's own, which say nothing here
-        image.EraseMetaData(key)
     image.SetMetaData("Segmentation_ContainedRepresentationNames", f"{_REPRESENTATION}|")
     for name in ("Segmentation_SourceRepresentation", "Segmentation_MasterRepresentation"):  # the latter until 5.0
         image.SetMetaData(name, _REPRESENTATION)
@@ -76,6 +78,17 @@ def write_seg_nrrd(path: str | Path, label_map: str | Path) -> Path:
         writer.UseCompressionOn()
         writer.Execute(image)
     return Path(path)
+
+
+def _place(image: SimpleITK.Image, affine: np.ndarray) -> None:
+    """Give an image of one slice the geometry of a film's affine: RAS turned into ITK's LPS."""
+    steps = np.diag([-1.0, -1.0]) @ affine[:2, :2]
+    spacing = np.linalg.norm(steps, axis=0)
+    direction = np.eye(3)
+    direction[:2, :2] = steps / spacing
+    image.SetSpacing([*spacing.tolist(), 1.0])
+    image.SetDirection(direction.ravel().tolist())
+    image.SetOrigin([-float(affine[0, 2]), -float(affine[1, 2]), 0.0])
 
 
 def _terminology(code: Concept) -> str:

@@ -35,7 +35,7 @@ def write_table(
 
     Args:
         path: the file.
-        rows: records; what a record lacks stays empty.
+        rows: records; what a record lacks stays empty. With columns given they are taken one by one.
         columns: their order; by default every key, in the order in which the records bring them up, but for those
             that hold lists or objects alone.
         number: format of numbers that are not whole, such as ".4f"; by default all their digits.
@@ -46,9 +46,10 @@ def write_table(
     ...     Path(folder, "t.csv").read_text().split()  # what a spreadsheet would run as a formula is text
     ['film,dice', 'a,0.912', "'=1+1,"]
     """
-    rows = list(rows)
-    plain = (key for row in rows for key, value in row.items() if not isinstance(value, (list, dict)))
-    columns = list(dict.fromkeys(plain)) if columns is None else columns
+    if columns is None:
+        rows = list(rows)
+        plain = (key for row in rows for key, value in row.items() if not isinstance(value, (list, dict)))
+        columns = list(dict.fromkeys(plain))
     with atomic_write(path) as temporary, Path(temporary).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)

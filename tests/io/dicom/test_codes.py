@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pydicom.sr.codedict import codes
 
-from cmnet_monai.conventions import LABEL_OF_LEVEL
+from cmnet_monai.conventions import LABEL_OF_LEVEL, LEVELS_FROM_ABOVE
 from cmnet_monai.io.dicom import codes as dicom_codes
-from cmnet_monai.io.dicom.codes import DISCS, LEVELS_FROM_ABOVE, UNITS, VERTEBRAE, Concept, display_lab, levels_present
+from cmnet_monai.io.dicom.codes import DISCS, UNITS, VERTEBRAE, Concept, display_lab, levels_present
 
 # pydicom's keyword of every public code; S1 stands in no dictionary of DICOM.
 PUBLIC = {
@@ -20,15 +20,13 @@ PUBLIC = {
     "L6": (VERTEBRAE["L6"], codes.CID7192, "Vertebra"),
     "spine": (dicom_codes.SITES["lumbar spine"], codes.CID4031, "LumbarSpine"),
     "category": (dicom_codes.ANATOMICAL_STRUCTURE, codes.CID7150, "AnatomicalStructure"),
-    "width": (dicom_codes.MEASUREMENTS["width"], codes.CID7470, "Width"),
-    "area": (dicom_codes.MEASUREMENTS["area"], codes.CID7471, "Area"),
+    "depth": (dicom_codes.MEASUREMENTS["depth_middle"], codes.CID7470, "Width"),
     "centre": (dicom_codes.CENTER, codes.CID219, "Center"),
     "family": (dicom_codes.ARTIFICIAL_INTELLIGENCE, codes.CID7162, "ArtificialIntelligence"),
     "procedure": (dicom_codes.PROJECTION_X_RAY, codes.DCM, "ProjectionXRay"),
     "mm": (UNITS["mm"], codes.CID7460, "Millimeter"),
-    "mm2": (UNITS["mm2"], codes.CID7461, "SquareMillimeter"),
     "deg": (UNITS["deg"], codes.UCUM, "Degree"),
-    "%": (UNITS["%"], codes.CID7181, "Percent"),
+    "percent": (UNITS["percent"], codes.CID7181, "Percent"),
     "ratio": (UNITS["ratio"], codes.CID7181, "Ratio"),
     "1": (UNITS["1"], codes.CID7181, "NoUnits"),
     "grey": (UNITS["grey"], codes.CID7181, "ArbitraryUnit"),
@@ -63,7 +61,7 @@ def test_every_level_has_a_code_and_a_place():
 def all_concepts() -> list[Concept]:
     tables = [dicom_codes.SITES, UNITS, dicom_codes.MEASUREMENTS, dicom_codes.EVALUATIONS]
     tables += dicom_codes.EVALUATION_VALUES.values()
-    single = [dicom_codes.SUPERIOR_END_PLATE, dicom_codes.INFERIOR_END_PLATE]
+    single = [dicom_codes.SUPERIOR_END_PLATE, dicom_codes.INFERIOR_END_PLATE, dicom_codes.FLAG]
     return [concept for table in tables for concept in table.values()] + single
 
 

@@ -209,7 +209,7 @@ def test_importing_the_room_loads_no_dicom_library():
     import sys
 
     code = (
-        "import sys; from cmnet_monai.io import write_dicom_seg, write_dicom_sr, measured_site; "
+        "import sys; from cmnet_monai.io import write_dicom_seg, write_dicom_sr, measured_sites; "
         "print([m for m in ('pydicom', 'highdicom', 'monai', 'torch') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -2,47 +2,48 @@ from __future__ import annotations
 
 import datetime
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
+from cmnet_monai.film_result import Measure
 from cmnet_monai.io import (
     Algorithm,
     FilmError,
     MeasuredSite,
-    VertebraMeasurement,
-    measured_site,
     write_dicom_seg,
     write_dicom_sr,
     write_dx,
 )
-from cmnet_monai.io.dicom.codes import Concept
 
 SIZE = (37, 53)
 CREATED = datetime.datetime(2024, 1, 2, 3, 4, 5)
-ROWS = [
-    {
-        "level": "L1",
-        "x_px": 5.25,
-        "y_px": 6.5,
-        "ha_px": 10.125,
-        "ha_mm": 1.2345678901234,
-        "hp_px": 11.5,
-        "ha_hp": 0.9,
-        "genant_grade": 1,
-        "deformity": "wedge",
-        "pixel_mean": 1234.5,
-        "area_px2": 812,
-        "superior_end_plate_xy": [(2, 3), (4.5, 3.25), (7, 3)],
-        "inferior_end_plate_xy": [(2, 9), (4.5, 8.75), (7.25, 9)],
-    },
-    {"level": "T12", "x_px": 4.0, "y_px": 0.0, "hp_px": 4.0, "slip_percent": 3.5},
-    {"site": "L1-L2", "disc_hm_px": 3.25},
-    {"site": "lumbar spine", "lordosis_l1_l5_deg": -41.5},
+SITES = [
+    MeasuredSite(
+        "L1",
+        [
+            Measure("height_anterior", 10.125, "px"),
+            Measure("height_anterior", 1.2345678901234, "mm"),
+            Measure("height_posterior", 11.5, "px"),
+            Measure("ha_hp", 0.9, "ratio"),
+            Measure("grey_mean", 1234.5, "grey"),
+            Measure("depth_middle", 8.125, "px"),
+        ],
+        {"genant_candidate": "1", "deformity_candidate": "wedge"},
+        ["L1 reaches the edge of the film."],
+        (5.25, 6.5),
+        [(2, 3), (4.5, 3.25), (7, 3)],
+        [(2, 9), (4.5, 8.75), (7.25, 9)],
+    ),
+    MeasuredSite(
+        "T12", [Measure("height_posterior", 4.0, "px"), Measure("slip", 3.5, "percent")], centre_xy=(4.0, 0.0)
+    ),
+    MeasuredSite("L1-L2", [Measure("disc_middle", 3.25, "px")]),
+    MeasuredSite("lumbar spine", [Measure("lordosis_l1_l5", -41.5, "deg")]),
 ]
-SITES = [measured_site(row) for row in ROWS]
 
 
 def label_map() -> np.ndarray:
@@ -99,7 +100,7 @@ def test_numbers_come_back_with_codes_and_units(report):
         ("HP", "99CMNET", "Posterior height of vertebral body", 11.5, "{pixels}", "UCUM"),
         ("HA_HP", "99CMNET", "Anterior to posterior height ratio of vertebral body", 0.9, "{ratio}", "UCUM"),
         ("PIXEL_MEAN", "99CMNET", "Mean pixel value of vertebral body", 1234.5, "[arb'U]", "UCUM"),
-        ("42798000", "SCT", "Area", 812.0, "{pixels}", "UCUM"),
+        ("103355008", "SCT", "Width", 8.125, "{pixels}", "UCUM"),
     ]
     (slip,) = [m for m in groups["T12"].get_measurements() if m.name.value == "SLIP"]
     assert (slip.value, slip.unit.value) == (3.5, "%")
@@ -175,7 +176,8 @@ def test_it_refers_to_its_film_and_observer(report, film):
     attributes = observer.observer_identifying_attributes
     assert (attributes.name, attributes.model_name) == ("CM-Net", "CM-Net 9.8")
     for group in groups_of(document).values():
-        values = [item.TextValue for item in group[0].ContentSequence if item.ValueType == "TEXT"]
+        texts = [item for item in group[0].ContentSequence if item.ValueType == "TEXT"]
+        values = [item.TextValue for item in texts if item.ConceptNameCodeSequence[0].CodeValue != "FLAG"]
         assert values[1:] == ["CM-Net", "9.8", "weights=abc"]
         assert [image.referenced_sop_instance_uid for image in group.source_images] == [header.SOPInstanceUID]
 
@@ -221,13 +223,14 @@ def test_dciodvfy_finds_no_error_and_warns_of_private_codes_alone(with_seg, film
 
 def test_dsrdump_prints_the_report(report, tmp_path, run_tool):
     report()
-    printed = run_tool("dsrdump", tmp_path / "sr.dcm")
+    printed = run_tool("dsrdump", "+Pl", tmp_path / "sr.dcm")
     for text in (
         'NUM:(,,"Anterior height of vertebral body")="10.125" ({pixels},UCUM,"Pixels")',
         'CODE:(,,"Finding Site")=(66794005,SCT,"L1 vertebra")',
         'CODE:(,,"Genant grade, candidate")=(GENANT_1,99CMNET,"Genant grade 1 (mild)")',
         'SCOORD:(,,"Center")=(POINT,5.75/7)',
         'TEXT:(,,"Algorithm Name")="CM-Net"',
+        'TEXT:(,,"Flag: look before the values are trusted")="L1 reaches the edge of the film."',
         "UNVERIFIED",
     ):
         assert text in printed
@@ -246,19 +249,13 @@ def test_the_image_library_gives_orientation_and_spacing_where_the_film_does(rep
         assert set(described) == {"Pixel Data Rows", "Pixel Data Columns", "Modality"}
 
 
-def test_other_names_carry_their_own_code(report):
-    torsion = VertebraMeasurement("torsion", 2.5, "deg", Concept("TORSION", "99OTHER", "Torsion"))
-    (read,) = groups_of(report([MeasuredSite("S1", [torsion])]))["S1"].get_measurements()
-    assert (read.name.value, read.name.scheme_designator, read.value) == ("TORSION", "99OTHER", 2.5)
-
-
 def test_the_same_run_gives_the_same_bytes(film, tmp_path):
     def written(name, sites=SITES, run_id="run-1"):
         options = {"spacing_provenance": "user", "run_id": run_id, "created": CREATED}
         return write_dicom_sr(tmp_path / name, film, sites, **options)
 
     first = written("a.dcm")
-    same = [measured_site({k: np.float64(v) if isinstance(v, float) else v for k, v in row.items()}) for row in ROWS]
+    same = [replace(s, measurements=[replace(m, value=np.float64(m.value)) for m in s.measurements]) for s in SITES]
     assert first.read_bytes() == written("b.dcm", same).read_bytes()
     uids = {dcmread(path).SOPInstanceUID for path in (first, written("c.dcm", SITES[:2]), written("d.dcm", run_id="2"))}
     assert len(uids) == 3

@@ -3,18 +3,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
-from PIL import Image
 
-from cmnet_monai.io.files.results import FilmResult, file_sha256, film_fingerprint, run_identity
+from cmnet_monai.film_result import FilmIdentity, FilmResult, GivenCentre, LabelMap, Vertebra
+from cmnet_monai.io.files.results import (
+    CENTRES_SUFFIX,
+    MASK_SUFFIXES,
+    OUTPUT_SUFFIXES,
+    SEG_SUFFIX,
+    ResultFiles,
+    centres_record,
+    file_sha256,
+    film_fingerprint,
+    run_identity,
+)
 
-MASK = np.zeros((5, 9), np.uint8)
-MASK[1:3, 4:8] = 1
-AFFINE = np.diag([-0.2, -0.3, 1.0])
+WANTED = (*MASK_SUFFIXES, CENTRES_SUFFIX)
 
 
 @pytest.fixture
@@ -25,92 +33,109 @@ def film(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def result(tmp_path: Path, film: Path) -> FilmResult:
-    result = FilmResult(tmp_path / "deep" / "out", "film")
-    centres = [{"level": "L1", "x_px": 1.5, "y_px": 5.5}]
-    result.write(film, MASK, AFFINE, centres, "run1", labels_xy=20 * MASK, note="more")
-    return result
+def found(film: Path) -> FilmResult:
+    labels = np.zeros((5, 9), np.uint8)
+    labels[1:3, 4:8] = 20
+    identity = FilmIdentity("film.dcm", (5, 9), (0.2, 0.3), "detector", fingerprint=film_fingerprint(film))
+    bodies = (Vertebra("T12", (1.0, 2.0)), Vertebra("L1", (1.5, 5.5), 0.75, 0.25, None, "counted from S1"))
+    return FilmResult(identity, "run1", LabelMap.of(labels), (*bodies, Vertebra("L2")))
 
 
-def test_mask_is_in_all_files_as_it_was_given(result: FilmResult) -> None:
-    assert {file.name for file in result.output_dir.iterdir()} == {file.name for file in result.files}
-    nifti = nibabel.load(result.mask_nifti)
-    np.testing.assert_array_equal(np.asarray(nifti.dataobj)[..., 0], MASK)
-    assert nifti.header.get_zooms()[:2] == pytest.approx((0.2, 0.3))
-    with Image.open(result.mask_png) as png:
-        assert png.size == (5, 9)
-        np.testing.assert_array_equal(np.asarray(png).T, 255 * MASK)
-    labels = nibabel.load(result.labels_nifti)
-    np.testing.assert_array_equal(np.asarray(labels.dataobj)[..., 0], 20 * MASK)
-    np.testing.assert_array_equal(labels.affine, nifti.affine)
-    with Image.open(result.labels_png) as png:
-        np.testing.assert_array_equal(np.asarray(png).T, 20 * MASK)
+@pytest.fixture
+def files(tmp_path: Path, found: FilmResult) -> ResultFiles:
+    files = ResultFiles(tmp_path / "deep" / "out", "film")
+    files.write_result(found)
+    for suffix in WANTED:
+        files.path(suffix).write_bytes(b"made")
+    return files
 
 
-def test_record_says_what_film_run_and_centres_are(result: FilmResult, film: Path) -> None:
-    assert json.loads(result.centres.read_text()) == {
+def test_a_result_is_read_as_it_was_written(files: ResultFiles, found: FilmResult) -> None:
+    assert files.read_result() == found
+    assert files.present == [*(f"film{suffix}" for suffix in WANTED), "film_result.json"]
+
+
+def test_centres_are_those_of_the_masks_levels_with_what_the_film_is(found: FilmResult, film: Path) -> None:
+    given = GivenCentre(1.5, 5.0, "L1", True)
+    assert centres_record(replace(found, given_centres=(given,))) == {
         "film": "film.dcm",
         "film_fingerprint": film_fingerprint(film),
         "size_xy_px": [5, 9],
-        "has_label_map": True,
-        "note": "more",
-        "centres": [{"level": "L1", "x_px": 1.5, "y_px": 5.5}],
+        "spacing_xy_mm": [0.2, 0.3],
+        "spacing_provenance": "detector",
+        "given_centres": [{"x_px": 1.5, "y_px": 5.0, "level": "L1", "adds": True}],
+        "centres": [
+            {
+                "level": "L1",
+                "label": 20,
+                "x_px": 1.5,
+                "y_px": 5.5,
+                "score": 0.75,
+                "uncertainty": 0.25,
+                "confidence": None,
+                "evidence": "counted from S1",
+            }
+        ],
         "run": "run1",
     }
+    unknown = replace(found, film=replace(found.film, spacing_xy_mm=None, spacing_provenance="none"))
+    record = centres_record(unknown)
+    assert (record["spacing_xy_mm"], record["spacing_provenance"]) == (None, "none") and "given_centres" not in record
 
 
-def test_film_may_be_called_otherwise(tmp_path: Path, film: Path) -> None:
-    result = FilmResult(tmp_path, "0a1b")
-    result.write(film, MASK, AFFINE, [], "run1", film_name="0a1b")
-    assert json.loads(result.centres.read_text())["film"] == "0a1b"
-
-
-def test_unit_of_an_unknown_spacing_is_unknown(tmp_path: Path, film: Path) -> None:
-    result = FilmResult(tmp_path, "film")
-    result.write(film, MASK, np.diag([-1.0, -1.0, 1.0]), [], "run1", spacing_known=False)
-    assert nibabel.load(result.mask_nifti).header.get_xyzt_units()[0] == "unknown"
-
-
-def test_complete_for_its_own_run_and_film_only(result: FilmResult, film: Path) -> None:
-    assert result.is_complete("run1", film)
-    assert not result.is_complete("run2", film)
+def test_complete_for_its_own_run_film_and_centres_only(files: ResultFiles, film: Path) -> None:
+    assert files.is_complete("run1", film, suffixes=WANTED)
+    assert not files.is_complete("run2", film, suffixes=WANTED)
+    assert not files.is_complete("run1", film, [{"x_px": 1.0, "y_px": 2.0, "level": None, "adds": False}], WANTED)
     os.utime(film, ns=(5, 5))
-    assert not result.is_complete("run1", film)
+    assert not files.is_complete("run1", film, suffixes=WANTED)
     film.unlink()
-    assert not result.is_complete("run1", film)
+    assert not files.is_complete("run1", film, suffixes=WANTED)
 
 
-def test_result_without_a_label_map_is_complete_without_one_and_leaves_none_behind(
-    result: FilmResult, film: Path
+@pytest.mark.parametrize("suffix", [*WANTED, "_result.json"])
+def test_incomplete_without_any_of_its_files(files: ResultFiles, film: Path, suffix: str) -> None:
+    files.path(suffix).unlink()
+    assert not files.is_complete("run1", film, suffixes=WANTED)
+
+
+def test_a_file_that_is_newly_wanted_makes_it_incomplete_unless_the_film_cannot_have_it(
+    files: ResultFiles, film: Path, found: FilmResult
 ) -> None:
-    result.write(film, MASK, AFFINE, [], "run2")
-    assert result.is_complete("run2", film)
-    assert not result.labels_nifti.exists() and not result.labels_png.exists()
+    assert not files.is_complete("run1", film, suffixes=(*WANTED, SEG_SUFFIX))
+    files.write_result(found, left_out=[SEG_SUFFIX])
+    assert files.is_complete("run1", film, suffixes=(*WANTED, SEG_SUFFIX))
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
-def test_incomplete_without_any_of_its_files(result: FilmResult, film: Path, number: int) -> None:
-    result.files[number].unlink()
-    assert not result.is_complete("run1", film)
+def test_a_result_with_a_problem_is_done_again(files: ResultFiles, film: Path, found: FilmResult) -> None:
+    files.write_result(replace(found, problems=("no DICOM SEG: the disk was slow",)))
+    assert not files.is_complete("run1", film, suffixes=WANTED)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])
-def test_incomplete_with_a_record_that_cannot_be_read(result: FilmResult, film: Path, text: str) -> None:
-    result.centres.write_text(text)
-    assert not result.is_complete("run1", film)
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00", "{}"])
+def test_incomplete_with_a_record_that_cannot_be_read(files: ResultFiles, film: Path, text: str) -> None:
+    files.path("_result.json").write_text(text)
+    assert not files.is_complete("run1", film, suffixes=WANTED)
 
 
-def test_result_that_is_being_renewed_is_not_complete(
-    result: FilmResult, film: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full_disk(*args: object) -> None:
-        raise OSError("no space left on device")
+def test_what_goes_is_every_file_and_outdated_is_what_is_of_another_film(files: ResultFiles, film: Path) -> None:
+    files.remove_outdated("run1", film)
+    assert files.present
+    film.rename(film.with_name("away.dcm"))
+    files.remove_outdated("run1", film)
+    assert files.present  # no film, nothing to judge by
+    film.write_bytes(b"other pixels")
+    files.remove_outdated("run1", film)
+    assert not files.present
+    for suffix in OUTPUT_SUFFIXES:
+        files.path(suffix).write_bytes(b"made")
+    files.remove()
+    assert not list(files.output_dir.iterdir())
 
-    monkeypatch.setattr("cmnet_monai.io.files.masks.write_mask_png", full_disk)
-    monkeypatch.setattr("cmnet_monai.io.write_mask_png", full_disk, raising=False)
-    with pytest.raises(OSError, match="no space"):
-        result.write(film, 1 - MASK, AFFINE, [], "run1")
-    assert not result.is_complete("run1", film)  # new NIfTI beside the old PNG: to be made again
+
+def test_record_of_a_result_is_plain_json(files: ResultFiles) -> None:
+    record = json.loads(files.path("_result.json").read_text())
+    assert record["run"] == "run1" and record["labels"]["runs"] == [[20, 13, 4], [20, 22, 4]]  # 9 rows a column
 
 
 def test_hash_is_that_of_the_standard_library(tmp_path: Path) -> None:
