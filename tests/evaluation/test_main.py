@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from run_results import write_result
 from typer.testing import CliRunner
 
 from cmnet_monai.deploy.__main__ import app as deploy
 from cmnet_monai.evaluation.__main__ import app
 from cmnet_monai.io import write_label_png
-from cmnet_monai.io.files.results import FilmResult
 
 HEAVY = ("torch", "monai", "pydicom", "SimpleITK", "matplotlib", "scipy", "skimage", "numpy", "highdicom", "ignite")
 
@@ -61,7 +61,7 @@ def test_score_prints_its_table_and_writes_the_rows(tmp_path: Path) -> None:
     film.write_bytes(b"film")
     write_label_png(tmp_path / "true.png", labels)
     centres = [{"level": "L4", "x_px": 9.5, "y_px": 14.5}, {"level": "L5", "x_px": 9.5, "y_px": 34.5}]
-    FilmResult(out, "a").write(film, (half > 0).astype(np.uint8), np.eye(3), centres, "r", labels_xy=half)
+    write_result(out, "a", half, centres)
     manifest = {"films": {"a": {"film": str(film), "status": "done"}}}
     (out / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (tmp_path / "list.json").write_text(json.dumps({"test": [{"image": str(film), "label": "true.png"}]}))

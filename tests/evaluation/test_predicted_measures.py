@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_results import write_result
 
 from cmnet_monai.datasets import synthesize
 from cmnet_monai.datasets.synthesize import plan_films, read_synthetic, write_film
 from cmnet_monai.evaluation.measures import run_predicted_bias
 from cmnet_monai.evaluation.names import judge_names, names_table
 from cmnet_monai.io import read_label_map
-from cmnet_monai.io.files.results import FilmResult
 from cmnet_monai.synthetic import generate_film
 
 
@@ -50,9 +50,8 @@ def test_measures_of_a_shifted_film_are_those_of_the_mask_and_misnamed_bodies_ar
         labels = read_label_map(tmp_path / "data" / "labels" / f"{name}.png")
         if number:
             labels[labels == 22] = 15  # L3 is called T8
-        result = FilmResult(tmp_path / "out", name)
         film = tmp_path / "data" / "films" / f"{name}.dcm"
-        result.write(film, (labels > 0).astype(np.uint8), np.eye(3), [], "r", labels_xy=labels)
+        write_result(tmp_path / "out", name, labels)
         records[name] = {"film": str(film), "status": "done"}
     (tmp_path / "out" / "manifest.json").write_text(json.dumps({"films": records}), encoding="utf-8")
     run_predicted_bias(tmp_path / "data", tmp_path / "out", tmp_path / "bias")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from run_results import write_result
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL
 from cmnet_monai.engines import RunManifest
@@ -20,7 +21,6 @@ from cmnet_monai.evaluation.score_results import (
     write_scores,
 )
 from cmnet_monai.io import write_label_png
-from cmnet_monai.io.files.results import FilmResult
 
 SIZE = (40, 70)
 CENTRES = [{"level": "L4", "x_px": 14.5, "y_px": 14.5}, {"level": "L5", "x_px": 14.5, "y_px": 34.5}]
@@ -51,10 +51,7 @@ class InferenceRun:
         self.manifest.write()
 
     def finish(self, name: str, mask: np.ndarray, centres: list) -> None:
-        film = self.manifest.films[f"{name}_film"]
-        FilmResult(self.folder, f"{name}_film").write(
-            film["film"], mask.astype(np.uint8), np.diag([-1.0, -1.0, 1.0]), centres, "run"
-        )
+        write_result(self.folder, f"{name}_film", mask * LABEL_OF_LEVEL["L5"], centres)
         self.mark(name, "done")
 
     def mark(self, name: str, status: str) -> None:
@@ -111,7 +108,7 @@ def test_film_of_no_or_an_unfinished_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"/other\.png: not among the films of .*manifest\.json"):
         score_results([{"image": "/other.png", "label": run.items[0]["label"]}], run.folder)
     run.mark("one", "done")
-    with pytest.raises(FileNotFoundError, match=r"one_film_centres\.json"):
+    with pytest.raises(FileNotFoundError, match=r"one_film_result\.json"):
         score_results(run.items, run.folder)
     with pytest.raises(FileNotFoundError, match=r"manifest\.json"):
         score_results(run.items, tmp_path / "labels")
