@@ -12,11 +12,10 @@ from typer.core import TyperGroup
 
 def fail(error: BaseException) -> NoReturn:
     """Say what went wrong in one line, and end with exit code 1."""
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:  # MONAI wraps whatever a config raises
-        error = error.__cause__
     from cmnet_monai.io import printable
+    from cmnet_monai.io.errors import unwrapped
 
-    typer.echo(f"cmnet-monai: {printable(str(error).replace(chr(10), ' '))}", err=True)
+    typer.echo(f"cmnet-monai: {printable(str(unwrapped(error)).replace(chr(10), ' '))}", err=True)
     raise typer.Exit(1)
 
 

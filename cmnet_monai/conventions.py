@@ -54,7 +54,7 @@ LEVEL_COORDINATE = MappingProxyType(
         LABEL_OF_LEVEL["T13"]: LEVEL_STEP * 6,
     }
 )
-"""What the sigmoid of the level channel is inside a body: S1 0.05, L5 0.15, ... T9 and all above it 0.95.
+"""Value of the level channel's sigmoid inside a body, S1 0.05, L5 0.15, ... T9 and all above it 0.95.
 
 L6 lies half a step below L5, T13 half a step above L1, each between its neighbours.
 """

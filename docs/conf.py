@@ -20,8 +20,8 @@ nitpick_ignore_regex = [
     (r"py:exc", r"importlib\..*"),
     (r"py:class", r"(collections|datetime|ignite|monai|np|numpy|os|pathlib|torch)\..*"),
     (r"py:class", r"Engine|NDArray|Path|AlgorithmIdentificationSequence"),
-    (r"py:class", r"cmnet_monai\.(datasets\.public\.Summary|io\.dicom_codes\.Concept)"),
-    (r"py:class", r"cmnet_monai\.(io\.radiograph_reader\.FilmHandle|networks\.inference\.Network)"),
+    (r"py:class", r"cmnet_monai\.(datasets\.public\.Summary|io\.dicom\.codes\.Concept|transforms\.rand_part\.Code)"),
+    (r"py:class", r"cmnet_monai\.(io\.films\.radiograph_reader\.FilmHandle|networks\.inference\.Network)"),
 ]
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]

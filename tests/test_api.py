@@ -1,7 +1,6 @@
 """The public names, room by room, against the record in public_names.json.
 
-A name that went away must have been deprecated first (docs/releasing.md); a new one is added to the record by
-`python tests/test_api.py`.
+CHANGELOG.md names what went; the record is brought up to date by `python tests/test_api.py`.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ PACKAGE = Path(cmnet_monai.__file__).parent
 
 
 def rooms() -> list[str]:
-    """Packages that bring names up in their ``__init__``, and the two modules that are meant to be imported from."""
+    """Packages that bring names up in their ``__init__``, and the module that is meant to be imported from."""
     packages = [
         ".".join(("cmnet_monai", *file.parent.relative_to(PACKAGE).parts))
         for file in PACKAGE.rglob("__init__.py")
         if "import" in file.read_text(encoding="utf-8")
     ]
-    return sorted([*packages, "cmnet_monai.conventions", "cmnet_monai.deprecation"])
+    return sorted([*packages, "cmnet_monai.conventions"])
 
 
 def public_names(room: str) -> list[str]:
@@ -53,7 +52,7 @@ def test_public_names_exist_and_are_those_on_record(room: str) -> None:
     gone, new = sorted(set(recorded) - set(names)), sorted(set(names) - set(recorded))
     module = importlib.import_module(room)
     assert not [name for name in names if not hasattr(module, name)]
-    assert not gone, f"{room} lost {gone}: deprecate a name before it goes (docs/releasing.md)"
+    assert not gone, f"{room} lost {gone}: name them in CHANGELOG.md, then run `python tests/test_api.py`"
     assert not new, f"{room} has new names {new}: put them on record with `python tests/test_api.py`"
 
 

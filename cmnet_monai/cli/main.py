@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from cmnet_monai.cli import package, predict
+from cmnet_monai.cli import package, predict, train
 from cmnet_monai.cli.common import fail as _fail
 from cmnet_monai.cli.common import quiet as _quiet
 
@@ -23,13 +23,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("predict")(predict.predict)
+app.command("train")(train.train)
+app.command("evaluate")(train.evaluate)
 app.command("package")(package.package)
 app.command("export")(package.export)
 
 
 def _version(show: bool) -> None:
     if show:
-        from cmnet_monai import __version__
+        from cmnet_monai._version import __version__
 
         typer.echo(f"cmnet-monai {__version__}")
         raise typer.Exit()

@@ -7,8 +7,7 @@ from cmnet_monai.datasets.given_centres import with_given_centres
 from cmnet_monai.datasets.mixing import MixSampler, read_sources
 from cmnet_monai.datasets.public import make_datalist
 from cmnet_monai.datasets.seeded_dataset import SeededCacheDataset
-from cmnet_monai.datasets.synthesize import synthesize
-from cmnet_monai.datasets.synthesize_ct import synthesize_ct
+from cmnet_monai.datasets.synthesize import synthesize, synthesize_ct
 
 __all__ = [
     "FailedFilm",

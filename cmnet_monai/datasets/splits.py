@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,14 @@ def split_patients(patients: Iterable[str], seed: int = 0) -> dict[str, str]:
     held_out = [max(1, round(len(unique) * share / sum(SHARES))) if len(unique) >= 3 else 0 for share in SHARES[1:]]
     bounds = (len(unique) - sum(held_out), len(unique) - held_out[1])
     return {unique[i]: SECTIONS[int(np.searchsorted(bounds, rank, side="right"))] for rank, i in enumerate(order)}
+
+
+def sections_of(items: Iterable[dict[str, Any]], section_of: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Datalist items by section, from the section of each ``patient``."""
+    sections: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS}
+    for item in items:
+        sections[section_of[item["patient"]]].append(item)
+    return sections
 
 
 def fold_patients(

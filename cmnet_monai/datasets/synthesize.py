@@ -1,74 +1,115 @@
-"""A data set of synthetic radiographs on disk: DICOM films, label maps, truth, and a datalist split by patient."""
+"""Data sets of synthetic radiographs on disk: DICOM films, label maps, truth, and a datalist split by patient."""
 
 from __future__ import annotations
 
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cmnet_monai.datasets.datalist import DATALIST_NAME, write_datalist
-from cmnet_monai.datasets.splits import SECTIONS, split_patients
+from cmnet_monai.datasets.splits import sections_of, split_patients
 
 if TYPE_CHECKING:
-    from cmnet_monai.synthetic import BodyTruth, SyntheticFilm
-
-
-class Plan(Protocol):
-    """What writing a film takes from its plan, see `FilmPlan`."""
-
-    @property
-    def name(self) -> str:
-        """Stem of its files."""
-
-    @property
-    def patient(self) -> str:
-        """Pseudonym of the patient."""
-
-    @property
-    def film_seed(self) -> int:
-        """Seed of pose, exposure and noise."""
-
-    @property
-    def monochrome1(self) -> bool:
-        """Store it as MONOCHROME1."""
-
-
-AnyPlan = TypeVar("AnyPlan", bound=Plan)
+    from cmnet_monai.synthetic import SyntheticFilm
+    from cmnet_monai.synthetic.from_ct import LabelledCT
 
 
 @dataclass(frozen=True)
-class FilmPlan:
+class Plan:
     """What makes one film: everything in it follows from these values.
 
     Args:
         name: stem of its files.
         patient: pseudonym of the patient.
-        patient_seed: seed of the anatomy.
         film_seed: seed of pose, exposure and noise.
-        kind: kind of patient, see `generate_film`; None draws one.
         height_px: height of the film.
-        monochrome1: store it as MONOCHROME1.
-        region: "lumbar", "thoracic" or "whole".
         look: "a" or "b", whose processing; None mixes both.
     """
 
     name: str
     patient: str
-    patient_seed: int
     film_seed: int
-    kind: str | None
     height_px: int
-    monochrome1: bool
-    region: str = "lumbar"
-    look: str | None = None
+    look: str | None
+
+    @property
+    def monochrome1(self) -> bool:
+        """Whether the film is stored as MONOCHROME1."""
+        return self.film_seed % 3 == 0
+
+    def generate(self) -> SyntheticFilm:
+        """Make the film."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FilmPlan(Plan):
+    """A film of a random patient: ``patient_seed`` is that of the anatomy, the rest as in `generate_film`."""
+
+    patient_seed: int
+    kind: str | None
+    region: str
+
+    def generate(self) -> SyntheticFilm:
+        """Make the film."""
+        from cmnet_monai.synthetic import generate_film
+
+        about: dict[str, Any] = {"kind": self.kind, "region": self.region, "look": self.look}
+        return generate_film(self.film_seed, patient_seed=self.patient_seed, height_px=self.height_px, **about)
+
+
+@dataclass(frozen=True)
+class CTFilmPlan(Plan):
+    """A film projected from a CT, or from labels alone where there is no CT; the rest as in `film_from_ct`."""
+
+    ct: Path | None
+    labels: Path
+    codes: str
+    outline: str
+
+    def generate(self) -> SyntheticFilm:
+        """Make the film."""
+        from cmnet_monai.synthetic.from_ct import film_of
+
+        ct = _read_ct(self.ct, self.labels, self.codes)
+        return film_of(ct, self.film_seed, height_px=self.height_px, look=self.look, outline=self.outline)
+
+
+@lru_cache(maxsize=4)
+def _read_ct(ct_file: Path | None, label_file: Path, codes: str) -> LabelledCT:
+    """Read, or simulate, and prepare a CT; the last ones are kept."""
+    import nibabel as nib
+    import torch
+
+    from cmnet_monai.synthetic.ct_bodies import simulate_ct, to_verse
+    from cmnet_monai.synthetic.from_ct import prepare_ct
+
+    torch.set_num_threads(1)  # a process for each core already
+    labels = nib.nifti1.load(label_file)
+    ct = nib.nifti1.load(ct_file) if ct_file else labels
+    if ct.shape != labels.shape or not np.allclose(ct.affine, labels.affine, atol=0.05):
+        shapes = f"({labels.shape}, {ct.shape})"
+        raise ValueError(f"{label_file}: does not lie on the grid of {ct_file} {shapes}; resample it first")
+    values = np.rint(np.asanyarray(labels.dataobj)).astype(np.int32)
+    try:
+        simulated = None if ct_file else simulate_ct(to_verse(values, codes), labels.affine)
+        hu = np.asarray(ct.dataobj, dtype=np.float32) if simulated is None else simulated
+        return prepare_ct(hu, values, ct.affine, codes)
+    except ValueError as error:
+        raise ValueError(f"{label_file}: {error}") from error
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed that follows from numbers, 32 bits."""
+    return int(np.random.SeedSequence(list(numbers)).generate_state(1)[0])
 
 
 def plan_films(
@@ -83,8 +124,6 @@ def plan_films(
 ) -> list[FilmPlan]:
     """Plan `count` films; the plan of film i is the same for any count above i.
 
-    `region` and `look` go to every film unchanged, see `generate_film`.
-
     Raises:
         ValueError: a number is out of range.
     """
@@ -93,47 +132,29 @@ def plan_films(
     plans = []
     for i in range(count):
         patient = i // films_per_patient
-        patient_seed = seed_of(seed, 1, patient)
-        film_seed = seed_of(seed, 2, i)
-        name = f"film_{i:05d}"
-        inverse = film_seed % 3 == 0
-        pseudonym = f"SYN-{seed}-{patient:05d}"
-        plans.append(FilmPlan(name, pseudonym, patient_seed, film_seed, kind, height_px, inverse, region, look))
+        common = (f"film_{i:05d}", f"SYN-{seed}-{patient:05d}", seed_of(seed, 2, i), height_px, look)
+        plans.append(FilmPlan(*common, seed_of(seed, 1, patient), kind, region))
     return plans
 
 
-def seed_of(*numbers: int) -> int:
-    """A seed that follows from numbers, 32 bits."""
-    return int(np.random.SeedSequence(list(numbers)).generate_state(1)[0])
-
-
-def make_film(plan: FilmPlan, folder: str | Path) -> dict[str, Any]:
+def make_film(plan: Plan, folder: str | Path) -> dict[str, Any]:
     """Make one film with its label map and truth below `folder`, unless it is there; returns its datalist item."""
-    folder = Path(folder)
-    if (item := stored_item(plan, folder)) is not None:
-        return item
-    from cmnet_monai.synthetic import generate_film
-
-    film = generate_film(
-        plan.film_seed,
-        kind=plan.kind,
-        height_px=plan.height_px,
-        patient_seed=plan.patient_seed,
-        film_seed=plan.film_seed,
-        region=plan.region,
-        look=plan.look,
-    )
-    return write_film(film, plan, folder)
+    file = Path(folder) / "truth" / f"{plan.name}.json"
+    if not file.is_file():
+        write_film(plan.generate(), plan, Path(folder))
+    truth = json.loads(file.read_text(encoding="utf-8"))
+    centres = [(body["label"], *body["centre_xy_px"]) for body in truth["bodies"]]
+    return {
+        "image": f"films/{plan.name}.dcm",
+        "label": f"labels/{plan.name}.png",
+        "patient": plan.patient,
+        "kind": truth["kind"],
+        "centres": [{"label": label, "x": x, "y": y} for label, x, y in centres],
+    }
 
 
-def stored_item(plan: Plan, folder: Path) -> dict[str, Any] | None:
-    """Datalist item of a film that is there already, else None."""
-    truth = folder / "truth" / f"{plan.name}.json"
-    return _datalist_item(plan, json.loads(truth.read_text(encoding="utf-8"))) if truth.is_file() else None
-
-
-def write_film(film: SyntheticFilm, plan: Plan, folder: Path) -> dict[str, Any]:
-    """Write a film, its label map and last its truth below `folder`; returns its datalist item."""
+def write_film(film: SyntheticFilm, plan: Plan, folder: Path) -> None:
+    """Write a film, its label map and last its truth below `folder`."""
     from cmnet_monai.io import write_dx, write_label_png
     from cmnet_monai.io.files.json import write_json
 
@@ -150,30 +171,21 @@ def write_film(film: SyntheticFilm, plan: Plan, folder: Path) -> dict[str, Any]:
         seed=plan.film_seed,
     )
     write_label_png(folder / "labels" / f"{plan.name}.png", film.label_map)
-    truth = {
-        "patient": plan.patient,
-        "kind": film.kind,
-        "faces": film.faces,
-        "region": film.region,
-        "look": film.look,
-        "findings": list(film.findings),
-        "bodies": [
-            {
-                "level": body.level,
-                "label": body.label,
-                "centre_xy_px": [round(float(v), 3) for v in body.centre_xy_px],
-                "corners_xy_px": _rounded(body.corners_xy_px),
-                "plates_xy_px": None if body.plates_xy_px is None else _rounded(body.plates_xy_px),
-                "deformity": body.deformity,
-                "grade": body.grade,
-                "findings": list(body.findings),
-                "slip_mm": round(body.slip_mm, 2),
-            }
-            for body in film.bodies
-        ],
-    }
+    truth: dict[str, Any] = {"patient": plan.patient, "kind": film.kind, "faces": film.faces, "region": film.region}
+    truth |= {"look": film.look, "findings": film.findings, "bodies": []}
+    for body in film.bodies:
+        points = {name: getattr(body, name) for name in ("centre_xy_px", "corners_xy_px", "plates_xy_px")}
+        truth["bodies"].append(
+            {"level": body.level, "label": body.label}
+            | {name: None if xy is None else _rounded(xy) for name, xy in points.items()}
+            | {"deformity": body.deformity, "grade": body.grade, "findings": body.findings}
+            | {"slip_mm": round(body.slip_mm, 2)}
+        )
     write_json(folder / "truth" / f"{plan.name}.json", truth)
-    return _datalist_item(plan, truth)
+
+
+def _rounded(points: Any) -> Any:
+    return [_rounded(v) for v in points] if np.ndim(points) else round(float(points), 3)
 
 
 def read_synthetic(folder: Path, name: str) -> SyntheticFilm:
@@ -183,59 +195,26 @@ def read_synthetic(folder: Path, name: str) -> SyntheticFilm:
     escape.
     """
     from cmnet_monai.io import read_film, read_label_map
-    from cmnet_monai.synthetic import SyntheticFilm
+    from cmnet_monai.synthetic import BodyTruth, SyntheticFilm
 
     film = read_film(folder / "films" / f"{name}.dcm")
     truth = json.loads((folder / "truth" / f"{name}.json").read_text(encoding="utf-8"))
     sx, sy = (float(v) for v in film.spacing_xy_mm)
+    for body in truth["bodies"]:
+        body["centre_xy_px"], body["findings"] = tuple(body["centre_xy_px"]), tuple(body["findings"])
+        body["corners_xy_px"] = np.array(body["corners_xy_px"])
+        body["plates_xy_px"] = None if body["plates_xy_px"] is None else np.array(body["plates_xy_px"])
     return SyntheticFilm(
         pixels=film.pixels.astype(np.uint16),
         bits_stored=16,
         spacing_xy_mm=(sx, sy),
         label_map=read_label_map(folder / "labels" / f"{name}.png"),
-        bodies=tuple(_body(body) for body in truth["bodies"]),
-        faces=truth["faces"],
+        bodies=tuple(BodyTruth(**body) for body in truth["bodies"]),
         findings=tuple(truth["findings"]),
         valid_area=np.asarray(film.valid_area, dtype=bool),
         seed=-1,
-        kind=truth["kind"],
-        region=truth["region"],
-        look=truth["look"],
+        **{key: truth[key] for key in ("kind", "faces", "region", "look")},
     )
-
-
-def _body(truth: dict[str, Any]) -> BodyTruth:
-    from cmnet_monai.synthetic import BodyTruth
-
-    x, y = truth["centre_xy_px"]
-    plates = truth["plates_xy_px"]
-    return BodyTruth(
-        level=truth["level"],
-        label=truth["label"],
-        centre_xy_px=(x, y),
-        corners_xy_px=np.array(truth["corners_xy_px"]),
-        deformity=truth["deformity"],
-        grade=truth["grade"],
-        findings=tuple(truth["findings"]),
-        slip_mm=truth["slip_mm"],
-        plates_xy_px=None if plates is None else np.array(plates),
-    )
-
-
-def _rounded(points: NDArray[np.float64]) -> list[list[float]]:
-    return [[round(float(v), 3) for v in point] for point in points]
-
-
-def _datalist_item(plan: Plan, truth: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "image": f"films/{plan.name}.dcm",
-        "label": f"labels/{plan.name}.png",
-        "patient": plan.patient,
-        "kind": truth["kind"],
-        "centres": [
-            {"label": b["label"], "x": b["centre_xy_px"][0], "y": b["centre_xy_px"][1]} for b in truth["bodies"]
-        ],
-    }
 
 
 def synthesize(
@@ -262,7 +241,7 @@ def synthesize(
         height_px: height of the films.
         workers: processes; None uses every core.
         progress: show a progress bar.
-        region: "lumbar", "thoracic" or "whole".
+        region: see `generate_film`.
         look: "a" or "b", whose processing, so that one can train on one and test on the other; None mixes both.
     Returns:
         The datalist.
@@ -279,85 +258,101 @@ def synthesize(
     >>> film.pixels.shape[1], labels.shape == film.pixels.shape, len(np.unique(labels)) - len(item["centres"])
     (128, True, 1)
     """
-    folder = Path(folder)
-    plans = plan_films(count, seed, films_per_patient, kind, height_px, region=region, look=look)
-    settings = {
-        "seed": seed,
-        "films_per_patient": films_per_patient,
-        "kind": kind,
-        "height_px": height_px,
-        "region": region,
-        "look": look,
-    }
-    return write_films(
-        plans, make_film, folder, seed, f"Synthetic lateral {region} radiographs", settings, workers, progress
-    )
+    about: dict[str, Any] = {"height_px": height_px, "region": region, "look": look}
+    plans = plan_films(count, seed, films_per_patient, kind, **about)
+    settings = {"seed": seed, "films_per_patient": films_per_patient, "kind": kind, **about}
+    return _write_set(plans, folder, seed, f"Synthetic lateral {region} radiographs", settings, workers, progress)
 
 
-def write_films(
-    plans: Sequence[AnyPlan],
-    make: Callable[[AnyPlan, Path], dict[str, Any]],
-    folder: Path,
-    seed: int,
-    description: str,
-    settings: dict[str, Any],
+def synthesize_ct(
+    folder: str | Path,
+    cts: Sequence[str | Path],
+    labels: Sequence[str | Path],
+    count: int = 100,
+    seed: int = 0,
+    *,
+    shapes: Sequence[str | Path] = (),
+    codes: str = "verse",
+    height_px: int = 640,
+    look: str | None = None,
+    outline: str = "silhouette",
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Make the films of plans in processes and write their datalist, split 8 : 1 : 1 by patient.
+    """Write radiographs projected from CTs in turn, as `synthesize` does.
+
+    All films of a CT are of one patient, named as its file is, and lie in one section of the datalist; of one or two
+    CTs everything is ``training``.
 
     Args:
-        plans: one for each film.
-        make: makes and writes one film, unless it is there; returns its datalist item.
-        folder: of the data set.
-        seed: seed of the split.
-        description: goes into the datalist.
-        settings: what the films depend on; the folder takes no films of other settings.
-        workers: processes; None uses every core.
-        progress: show a progress bar.
+        folder: see `synthesize`; so are `seed`, `height_px`, `workers` and `progress`.
+        cts: NIfTI files of Hounsfield units.
+        labels: NIfTI files of whole vertebrae on the same grids, in the same order.
+        count: number of films.
+        seed: the same seed gives the same films.
+        shapes: NIfTI files of whole vertebrae without a CT, whose bone is simulated (see `simulate_ct`); they follow
+            the CTs.
+        codes: "verse" or "totalsegmentator"; this, `look` and `outline` as in `film_from_ct`.
     Returns:
         The datalist.
     Raises:
-        ValueError: the folder holds films of other settings.
+        ValueError: files do not pair up, are not of one grid, have no vertebra, or the folder holds other films.
+        FileNotFoundError: a file is missing.
+        ImportError: nanodrr is not installed.
     """
+    if not (cts or shapes):
+        raise ValueError("no CT and no labels: give --ct with --labels, or --shapes")
+    if len(cts) != len(labels):
+        raise ValueError(f"each CT needs its label file, in the same order; got {len(cts)} and {len(labels)} files")
+    if count < 1 or seed < 0:
+        raise ValueError(f"count starts at 1, seed at 0; got {count}, {seed}")
+    files: list[tuple[Path | None, Path]] = [(Path(ct).resolve(), Path(seg).resolve()) for ct, seg in zip(cts, labels)]
+    files += [(None, Path(shape).resolve()) for shape in shapes]
+    for file in (file for pair in files for file in pair):
+        if file and not file.is_file():
+            raise FileNotFoundError(f"{file}: no such file")
+    stems = [(ct or label).name.removesuffix(".gz").removesuffix(".nii") for ct, label in files]
+    if len(set(stems)) < len(stems):
+        raise ValueError(f"CTs need different file names, which name the patients; got {', '.join(stems)}")
+    plans = []
+    for i in range(count):
+        common = (f"film_{i:05d}", stems[i % len(files)], seed_of(seed, 4, i), height_px, look)
+        plans.append(CTFilmPlan(*common, *files[i % len(files)], codes, outline))
+    settings = {"cts": stems, "codes": codes, "seed": seed, "height_px": height_px, "look": look, "outline": outline}
+    return _write_set(plans, folder, seed, "Lateral radiographs projected from CT", settings, workers, progress)
+
+
+def _write_set(
+    plans: Sequence[Plan],
+    folder: str | Path,
+    seed: int,
+    description: str,
+    settings: dict[str, Any],
+    workers: int | None,
+    progress: bool,
+) -> Path:
+    """Make the films of plans in processes, unless the folder's `settings` differ; write their datalist."""
     from tqdm import tqdm
 
-    _claim(folder, settings)
-    items: dict[str, dict[str, Any]] = {}
-    with tqdm(total=len(plans), unit="film", desc="synthesize", disable=not progress) as bar:
-        for name, item in _run(plans, make, folder, workers or os.cpu_count() or 1):
-            items[name] = item
-            bar.update()
-    section = split_patients([plan.patient for plan in plans], seed)
-    sections: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS}
-    for plan in plans:
-        sections[section[plan.patient]].append(items[plan.name])
+    from cmnet_monai.io.files.json import read_json, write_json
+
+    folder = Path(folder)
+    found = read_json(folder / "settings.json")
+    if found is None:
+        write_json(folder / "settings.json", settings)
+    elif found != settings:
+        raise ValueError(f"{folder}: holds films made with {found}; choose another folder or the same settings")
+    made = _make_all(plans, folder, min(workers or os.cpu_count() or 1, len(plans)))
+    items = dict(tqdm(made, total=len(plans), unit="film", desc="synthesize", disable=not progress))
+    sections = sections_of([items[plan.name] for plan in plans], split_patients([plan.patient for plan in plans], seed))
     write_datalist(folder / DATALIST_NAME, sections, description=description, settings=settings)
     return folder / DATALIST_NAME
 
 
-def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Note the settings of a data set, so that a folder never mixes two."""
-    from cmnet_monai.io.files.json import write_json
-
-    file = folder / "settings.json"
-    if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found != settings:
-            raise ValueError(f"{folder}: holds films made with {found}; choose another folder or the same settings")
+def _make_all(plans: Sequence[Plan], folder: Path, workers: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    if workers == 1:
+        yield from ((plan.name, make_film(plan, folder)) for plan in plans)
         return
-    write_json(file, settings)
-
-
-def _run(
-    plans: Sequence[AnyPlan], make: Callable[[AnyPlan, Path], dict[str, Any]], folder: Path, workers: int
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    if workers == 1 or len(plans) == 1:
-        for plan in plans:
-            yield plan.name, make(plan, folder)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(plans)), mp_context=context) as pool:
-        futures = {pool.submit(make, plan, folder): plan.name for plan in plans}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(make_film, plan, folder): plan.name for plan in plans}
+        yield from ((futures[future], future.result()) for future in as_completed(futures))

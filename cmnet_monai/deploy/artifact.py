@@ -14,9 +14,8 @@ from typing import Any
 
 from cmnet_monai.deploy.archive import write_archive
 from cmnet_monai.deploy.torchscript import export_torchscript
-from cmnet_monai.engines import pack_checkpoint
+from cmnet_monai.engines import pack_checkpoint, read_weights_record, write_weights_record
 from cmnet_monai.io.files.calibration import CALIBRATION_NAME
-from cmnet_monai.io.files.checksums import checked_sha256, write_sha256
 from cmnet_monai.io.files.json import write_json
 from cmnet_monai.io.files.results import file_sha256
 
@@ -35,15 +34,16 @@ def package_bundle(
 ) -> str:
     """Write a bundle as one archive that `python -m monai.bundle download --url file://...` takes.
 
-    The archive holds the folder `BUNDLE_NAME`: licence, configs, model card, ``models/model.pt`` with its calibration,
-    ``models/model.ts``, the package's code, and ``SHA256SUMS`` of all of it. ``configs/metadata.json`` names the hashes
-    of the weights and what made them. The same bundle, code, torch and MONAI give the same bytes.
+    The archive holds the folder `BUNDLE_NAME`: licence, configs, model card, ``models/model.pt`` and
+    ``models/model.ts`` with their record and calibration, the package's code, and ``SHA256SUMS`` of all of it.
+    ``configs/metadata.json`` names the hashes of the weights and what made them. The same bundle, code, torch and MONAI
+    give the same bytes.
 
     Args:
         output: the archive, ``.zip``.
         bundle: the bundle's folder.
-        weights: a checkpoint or a flat state_dict, stored in half precision in place of the bundle's own; it must fit
-            the settings of ``configs/inference.json``.
+        weights: a checkpoint or a flat state_dict with its record, stored in half precision in place of the bundle's
+            own.
         say: called with a line before each step.
 
     Returns:
@@ -62,7 +62,9 @@ def package_bundle(
         say("Collecting configs, weights and code ...")
         _collect(root, Path(bundle), weights)
         say("Exporting the network to TorchScript ...")
-        export_torchscript(root, root / "models" / "model.ts")
+        script = root / "models" / "model.ts"
+        export_torchscript(root, script)
+        write_weights_record(script, read_weights_record(root / "models" / "model.pt"))
         _complete_metadata(root)
         _calibrate_torchscript(root / "models")
         names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
@@ -87,9 +89,8 @@ def _collect(root: Path, bundle: Path, weights: str | Path | None) -> None:
     (root / "models").mkdir(parents=True)
     packed = root / "models" / "model.pt"
     if weights is None:
-        checked_sha256(own)
         _copy(own, packed)
-        write_sha256(packed)
+        write_weights_record(packed, read_weights_record(own))
         calibration = own.with_name(CALIBRATION_NAME)
         if calibration.is_file():
             _copy(calibration, packed.with_name(CALIBRATION_NAME))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL
+from cmnet_monai.engines import read_weights_record
 from cmnet_monai.io.files.json import write_json
 
 TRAINING: Mapping[str, Any] = {
@@ -20,8 +21,6 @@ TRAINING: Mapping[str, Any] = {
     "cache_rate": 1.0,
 }
 """Settings of ``train.json`` for fine-tuning on a few corrected films."""
-
-SAME_AS_INFERENCE = ("spatial_size", "label_protocol", "base_channels", "heatmap_sigma")
 
 
 def write_label_bundle(bundle: str | Path, output: str | Path) -> Path:
@@ -45,8 +44,8 @@ def write_label_bundle(bundle: str | Path, output: str | Path) -> Path:
     for folder in ("configs", "models", "docs"):
         shutil.copytree(bundle / folder, output / folder)
     shutil.copy(bundle / "LICENSE", output / "LICENSE")
-    inference = _edit(output / "configs" / "inference.json", _return_label_map)
-    settings = {name: inference[name] for name in SAME_AS_INFERENCE}
+    _edit(output / "configs" / "inference.json", _return_label_map)
+    settings = read_weights_record(output / "models" / "model.pt").settings
     _edit(output / "configs" / "train.json", lambda config: _fine_tune(config, settings))
     _edit(output / "configs" / "metadata.json", _name_labels)
     return output

@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from cmnet_monai.deploy.torchscript import export_torchscript
-from cmnet_monai.engines import load_weights
+from cmnet_monai.engines import load_weights, read_weights_record, write_weights_record
 from cmnet_monai.io import atomic_write
 from cmnet_monai.networks.export import export_onnx, export_program
 
@@ -22,11 +22,11 @@ FORMATS = {".ts": "TorchScript", ".onnx": "ONNX", ".pt2": "torch.export"}
 
 
 def export_network(bundle: str | Path, output: str | Path, weights: str | Path | None = None) -> str:
-    """Export the network of a bundle's ``configs/inference.json``; the file's ending chooses the format.
+    """Export the network of a bundle's ``configs/inference.json``, with the record of its weights beside it.
 
     Args:
         bundle: the bundle's folder.
-        output: file to write: ``.ts``, ``.onnx`` or ``.pt2``; it appears whole or not at all.
+        output: file to write; its ending chooses the format: ``.ts``, ``.onnx`` or ``.pt2``.
         weights: flat state_dict; ``models/model.pt`` of the bundle by default.
 
     Returns:
@@ -35,27 +35,31 @@ def export_network(bundle: str | Path, output: str | Path, weights: str | Path |
     Raises:
         FileNotFoundError: there are no such weights.
         ImportError: the format needs a package that is missing.
-        ValueError: the ending is no format's.
+        ValueError: the ending is no format's, or the weights have no record.
     """
     target = Path(output)
     if target.suffix not in FORMATS:
         raise ValueError(f"{output}: the ending chooses the format: {', '.join(FORMATS)}")
+    checkpoint = Path(weights or Path(bundle) / "models" / "model.pt")
+    record = read_weights_record(checkpoint)
     if target.suffix == ".ts":
-        export_torchscript(bundle, target, weights)
+        export_torchscript(bundle, target, checkpoint)
+        write_weights_record(target, record)
         return FORMATS[target.suffix]
-    network, metadata = _network(Path(bundle), weights)
+    network, metadata = _network(Path(bundle), checkpoint)
     export = export_onnx if target.suffix == ".onnx" else export_program
     with tempfile.TemporaryDirectory() as folder, atomic_write(target) as temporary:
         made = Path(folder) / f"model{target.suffix}"  # a .pt2 file keeps the name that it was written under
         export(network, made, metadata)
         shutil.copyfile(made, temporary)
+    write_weights_record(target, record)
     return FORMATS[target.suffix]
 
 
-def _network(bundle: Path, weights: str | Path | None) -> tuple[nn.Module, Mapping[str, Any]]:
+def _network(bundle: Path, weights: Path) -> tuple[nn.Module, Mapping[str, Any]]:
     parser = ConfigParser()
     parser.read_config(str(bundle / "configs" / "inference.json"))
-    parser["bundle_root"] = str(bundle)
+    parser.update({"bundle_root": str(bundle), "ckpt_path": str(weights)})
     network = parser.get_parsed_content("network_def")
-    load_weights(network, str(weights or bundle / "models" / "model.pt"))
+    load_weights(network, weights)
     return network, json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))

@@ -37,7 +37,17 @@ def export_torchscript(bundle: str | Path, output: str | Path, weights: str | Pa
         raise FileNotFoundError(f"{checkpoint}: no weights there")
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "model.ts"
-        _run_monai(root, "--net_id", "network_def", "--filepath", str(made), "--ckpt_file", str(checkpoint))
+        _run_monai(
+            root,
+            "--net_id",
+            "network_def",
+            "--filepath",
+            str(made),
+            "--ckpt_file",
+            str(checkpoint),
+            "--ckpt_path",
+            str(checkpoint),
+        )
         write_archive(output, _members(made))
 
 

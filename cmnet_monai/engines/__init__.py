@@ -1,29 +1,26 @@
 """What the bundle plugs into MONAI engines: checkpoints, fault tolerance, manifests."""
 
 from cmnet_monai.engines.averaging import WeightAverage
-from cmnet_monai.engines.checkpoints import (
-    TrainingCheckpoint,
-    average_weights,
-    load_weights,
-    pack_checkpoint,
-    read_checkpoint,
-    save_weights,
+from cmnet_monai.engines.checkpoints import TrainingCheckpoint, pack_checkpoint
+from cmnet_monai.engines.distributed import (
+    default_device,
+    distributed_device,
+    distributed_network,
+    must_repeat_films,
+    start_distributed,
+    stop_distributed,
 )
 from cmnet_monai.engines.evaluator import FilmEvaluator, FilmEvents, SegmentedFilm
 from cmnet_monai.engines.handlers import (
     Attach,
     EpochProgress,
     EpochSeed,
-    OnMainProcess,
-    default_device,
-    distributed_device,
-    distributed_network,
+    RunLog,
+    ValidateEpochs,
     film_metadata,
+    film_metrics,
     lower_is_better,
-    must_repeat_films,
     prepare_film_batch,
-    start_distributed,
-    stop_distributed,
 )
 from cmnet_monai.engines.inference import Prediction, predict, run_inference
 from cmnet_monai.engines.inferers import FilmInferer
@@ -42,10 +39,12 @@ from cmnet_monai.engines.outputs import (
     wanted_suffixes,
 )
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
-from cmnet_monai.engines.runs import as_switch, prepare_run
+from cmnet_monai.engines.runs import as_switch, config_settings, prepare_run
 from cmnet_monai.engines.schedules import ConstantThenDecay
+from cmnet_monai.engines.state_dicts import average_weights, load_weights, read_checkpoint, save_weights
 from cmnet_monai.engines.tables import SaveFailures, SaveReport, SaveTables
 from cmnet_monai.engines.trainer import FilmTrainer
+from cmnet_monai.engines.weights import WeightsRecord, read_weights_record, write_weights_record
 
 __all__ = [
     "ENGINES",
@@ -59,8 +58,8 @@ __all__ = [
     "FilmInferer",
     "FilmOutput",
     "FilmTrainer",
-    "OnMainProcess",
     "Prediction",
+    "RunLog",
     "RunManifest",
     "SaveCentres",
     "SaveDicomSeg",
@@ -75,14 +74,18 @@ __all__ = [
     "SaveTables",
     "SegmentedFilm",
     "TrainingCheckpoint",
+    "ValidateEpochs",
     "WeightAverage",
+    "WeightsRecord",
     "as_switch",
     "average_weights",
+    "config_settings",
     "default_device",
     "default_weights",
     "distributed_device",
     "distributed_network",
     "film_metadata",
+    "film_metrics",
     "load_weights",
     "lower_is_better",
     "make_network",
@@ -94,6 +97,7 @@ __all__ = [
     "prepare_film_batch",
     "prepare_run",
     "read_checkpoint",
+    "read_weights_record",
     "run_inference",
     "save_weights",
     "start_distributed",
@@ -101,4 +105,5 @@ __all__ = [
     "versions",
     "wanted_suffixes",
     "with_precision",
+    "write_weights_record",
 ]

@@ -9,62 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed as dist
 from ignite.engine import Events
 from torch import nn
 
 from cmnet_monai.engines.averaging import WeightAverage
+from cmnet_monai.engines.distributed import is_main_process
 from cmnet_monai.engines.precision import bare
 from cmnet_monai.engines.runs import BEST_WEIGHTS, LAST_CHECKPOINT
+from cmnet_monai.engines.state_dicts import average_weights, read_checkpoint, save_weights
+from cmnet_monai.engines.weights import WeightsRecord, read_weights_record, write_weights_record
 from cmnet_monai.io import atomic_write
-from cmnet_monai.io.files.checksums import write_sha256
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
 
 logger = logging.getLogger(__name__)
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Load a checkpoint of tensors and plain values onto the CPU, running no code from it.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no checkpoint.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     torch.save({"network": {"weight": torch.ones(2, 3)}, "epoch": 4}, f"{folder}/last.pt")
-    ...     state = read_checkpoint(f"{folder}/last.pt")
-    >>> state["epoch"], state["network"]["weight"].shape
-    (4, torch.Size([2, 3]))
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no weights there; give a .pt file with a state_dict")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # the unpickler stumbles over foreign bytes in many ways
-        raise ValueError(f"{path}: damaged, or no checkpoint of tensors and plain values") from error
-    if not isinstance(state, dict):
-        raise ValueError(f"{path}: holds a {type(state).__name__}; give a file with a state_dict")
-    return state
-
-
-def save_weights(network: nn.Module, path: str | Path) -> None:
-    """Write the network's flat state_dict, whole or not at all.
-
-    >>> import tempfile
-    >>> from cmnet_monai.engines import with_precision
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_weights(with_precision(nn.Linear(3, 2), "bf16"), f"{folder}/model.pt")  # names without the wrapper's
-    ...     {name: tuple(value.shape) for name, value in read_checkpoint(f"{folder}/model.pt").items()}
-    {'weight': (2, 3), 'bias': (2,)}
-    """
-    state = {name: value.detach().cpu() for name, value in bare(network).state_dict().items()}
-    with atomic_write(path) as temporary:
-        torch.save(state, temporary)
 
 
 class TrainingCheckpoint:
@@ -88,6 +47,7 @@ class TrainingCheckpoint:
         evaluator: the engine that validates; its key metric decides, higher is better. None: the last is the best.
         average: a `WeightAverage`; ``best.pt`` then holds the averaged weights.
         keep_all: whether the weights that ``best.pt`` would get are kept after every epoch, as ``epoch_0001.pt``.
+        record: what the weights are trained with; written beside them (``best.json``).
     """
 
     def __init__(
@@ -99,10 +59,12 @@ class TrainingCheckpoint:
         evaluator: Any = None,
         average: WeightAverage | None = None,
         keep_all: bool = False,
+        record: WeightsRecord | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.keep_all = keep_all
         self.average = average
+        self.keep_all = keep_all
+        self.record = record
         self.network = network
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -130,8 +92,8 @@ class TrainingCheckpoint:
         if self.average is not None:
             self.average.load_state_dict(state.get("average") or {})
         self.best_metric, self.best_epoch = state["best_metric"], state["best_epoch"]
-        if self.best_epoch == state["epoch"] and _is_main_process():  # killed, perhaps, before it was written
-            save_weights(self._kept, self.folder / BEST_WEIGHTS)
+        if self.best_epoch == state["epoch"] and is_main_process():  # killed, perhaps, before it was written
+            self._keep(BEST_WEIGHTS)
         if self.evaluator is not None and self.best_metric is not None:
             self.evaluator.state.best_metric = self.best_metric
             self.evaluator.state.best_metric_epoch = self.best_epoch
@@ -157,7 +119,7 @@ class TrainingCheckpoint:
 
     def save(self, engine: Engine) -> None:
         """Write ``last.pt``, then ``best.pt`` if the metric has risen."""
-        if not _is_main_process():
+        if not is_main_process():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         improved = self._improved(engine)
@@ -175,13 +137,15 @@ class TrainingCheckpoint:
         with atomic_write(self.folder / LAST_CHECKPOINT) as temporary:
             torch.save(state, temporary)
         if self.keep_all:
-            save_weights(self._kept, self.folder / f"epoch_{engine.state.epoch:04d}.pt")
+            self._keep(f"epoch_{engine.state.epoch:04d}.pt")
         if improved:
-            save_weights(self._kept, self.folder / BEST_WEIGHTS)
+            self._keep(BEST_WEIGHTS)
 
-    @property
-    def _kept(self) -> nn.Module:
-        return self.network if self.average is None else self.average.network
+    def _keep(self, name: str) -> None:
+        """Keep the weights, and their record beside them."""
+        save_weights(self.network if self.average is None else self.average.network, self.folder / name)
+        if self.record is not None:
+            write_weights_record(self.folder / name, self.record)
 
     def _improved(self, engine: Engine) -> bool:
         if self.evaluator is None:
@@ -197,106 +161,40 @@ class TrainingCheckpoint:
         return True
 
 
-def _is_main_process() -> bool:
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
-
-
-def load_weights(network: nn.Module, path: str | Path) -> None:
-    """Load a flat state_dict, or the network's part of a training checkpoint, into a network.
-
-    Args:
-        network: receives the weights, whatever their floating point type. A CM-Net with a lumbar or level channel
-            takes those of one without it too: a lumbar channel then starts as a copy of the vertebra channel, which it
-            is a part of, and a level channel as the network has it. A network without a level channel takes weights
-            that have one, and leaves it out.
-        path: the file; "" leaves the network as it is.
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no checkpoint, or the weights belong to another network.
-
-    >>> import tempfile
-    >>> trained, fresh = nn.Linear(3, 2), nn.Linear(3, 2)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_weights(trained, f"{folder}/model.pt")
-    ...     load_weights(fresh, f"{folder}/model.pt")
-    >>> bool((fresh.weight == trained.weight).all())
-    True
-    """
-    if not str(path):
-        return
-    state = read_checkpoint(path)
-    try:
-        network.load_state_dict(_with_further_channels(state.get("network", state), network))
-    except RuntimeError as error:
-        raise ValueError(f"{path}: weights of another network than the configured one ({error})") from error
-
-
-def _with_further_channels(state: dict[str, torch.Tensor], network: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights with the rows of a lumbar and a level channel as the network has them."""
-    wanted = network.state_dict()
-    grown = dict(state)
-    for name in (name for name in state if "segmentation_head." in name and name in wanted):
-        rows, goal = len(state[name]), len(wanted[name])
-        if rows == 2 and goal in (3, 4):
-            grown[name] = torch.cat([state[name], state[name][:1]])
-        if rows == 4 and goal == 3:
-            grown[name] = state[name][:3]
-        if rows in (2, 3) and goal == 4:
-            grown[name] = torch.cat([grown[name], wanted[name][3:].to(state[name])])
-    return grown
-
-
-def average_weights(paths: Sequence[str | Path]) -> dict[str, torch.Tensor]:
-    """Mean of the weights of several checkpoints of one network (Wortsman et al., 2022, arXiv 2203.05482).
-
-    Sensible for networks that were fine-tuned from the same weights with the same settings, such as those of the folds
-    of a cross-validation. Entries that are no floating point numbers are those of the first.
-
-    Raises:
-        FileNotFoundError: a checkpoint is missing.
-        ValueError: there is none, one is no checkpoint, or two are of different networks.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for fold, value in enumerate((1.0, 2.0, 6.0)):
-    ...         torch.save({"weight": torch.full((2, 1), value)}, f"{folder}/fold_{fold}.pt")
-    ...     average_weights([f"{folder}/fold_{fold}.pt" for fold in range(3)])["weight"].tolist()
-    [[3.0], [3.0]]
-    """
-    if not paths:
-        raise ValueError("no checkpoints to average")
-    states = [state.get("network", state) for state in map(read_checkpoint, paths)]
-    shapes = [{name: value.shape for name, value in state.items()} for state in states]
-    for path, shape in zip(paths, shapes):
-        if shape != shapes[0]:
-            raise ValueError(f"{path}: weights of another network than {paths[0]}")
-    return {
-        name: torch.stack([state[name].float() for state in states]).mean(dim=0) if value.is_floating_point() else value
-        for name, value in states[0].items()
-    }
-
-
-def pack_checkpoint(checkpoint: str | Path | Sequence[str | Path], output: str | Path) -> int:
+def pack_checkpoint(checkpoint: str | Path | Sequence[str | Path], output: str | Path, **given: Any) -> int:
     """Write the weights of a checkpoint, or the mean of several, as a flat fp16 state_dict; returns its size in bytes.
 
-    Its SHA-256 is recorded beside it (``model.pt.sha256``); inference refuses weights that do not agree with theirs.
+    Their record (``best.json``, see `WeightsRecord`) goes on as that of the output.
 
+    Args:
+        checkpoint: one file, or several whose records agree.
+        output: file to write, such as ``model.pt``.
+        given: settings of checkpoints that have no record.
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        ValueError: it is no checkpoint, or several are of different networks.
+        ValueError: it is no checkpoint, several are of different networks or settings, or a setting is nowhere to be
+            found.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for fold, value in enumerate((1.0, 4.0)):
     ...         torch.save({"weight": torch.full((2, 1), value)}, f"{folder}/fold_{fold}.pt")
-    ...     size = pack_checkpoint([f"{folder}/fold_0.pt", f"{folder}/fold_1.pt"], f"{folder}/model.pt")
+    ...     folds = [f"{folder}/fold_0.pt", f"{folder}/fold_1.pt"]
+    ...     settings = dict(spatial_size=(288, 384), label_protocol="levels", base_channels=16, heatmap_sigma=4.0)
+    ...     size = pack_checkpoint(folds, f"{folder}/model.pt", **settings)
     ...     weight = read_checkpoint(f"{folder}/model.pt")["weight"]
     ...     weight.tolist(), weight.dtype, size == Path(folder, "model.pt").stat().st_size
     ([[2.5], [2.5]], torch.float16, True)
     """
-    weights = average_weights([checkpoint] if isinstance(checkpoint, (str, Path)) else list(checkpoint))
+    paths = [checkpoint] if isinstance(checkpoint, (str, Path)) else list(checkpoint)
+    weights = average_weights(paths)
+    first, *others = (read_weights_record(path, **given) for path in paths)
+    for record in others:
+        for name, value in first.settings.items():
+            if record.settings[name] != value:
+                raise ValueError(f"{name} is {value} in {first.file}, {record.settings[name]} in {record.file}")
     half = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     with atomic_write(output) as temporary, Path(temporary).open("wb") as stream:
         torch.save(half, stream)  # a stream: given a path, torch stores its name, which here is a random one
-    write_sha256(output)
+    write_weights_record(output, first)
     return Path(output).stat().st_size

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
-import logging
-import os
 import sys
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
+from monai.engines import Evaluator
+from monai.handlers import (
+    IgniteMetricHandler,
+    StatsHandler,
+    TensorBoardStatsHandler,
+    ValidationHandler,
+    from_engine,
+)
 
-logger = logging.getLogger(__name__)
+from cmnet_monai.engines.distributed import is_main_process
+from cmnet_monai.metrics import FilmAveragePrecision, FilmCentreMetric, FilmPixelMetric
 
 
 class EpochSeed:
@@ -68,96 +71,13 @@ class Attach:
         self.handler.attach(engine)
 
 
-class OnMainProcess:
-    """A handler for the main process only: consoles, progress bars, TensorBoard.
-
-    Args:
-        handler: makes the handler (in a config, ``"_mode_": "callable"``), called where it is attached.
-    """
-
-    def __init__(self, handler: Callable[[], Any]) -> None:
-        self.handler = handler
-
-    def attach(self, engine: Engine) -> None:
-        """Make and attach the handler, on rank 0 or without distribution."""
-        if int(os.environ.get("RANK", 0)) == 0:
-            self.handler().attach(engine)
-
-
 def lower_is_better(current: float, best: float) -> bool:
     """Compare losses: whether the current one is less than the best so far."""
     return current < best
 
 
-def default_device() -> torch.device:
-    """The first CUDA device, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def distributed_device() -> torch.device:
-    """The device of this process under torchrun: its own GPU, or the CPU where there is none."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return torch.device("cpu")
-
-
-def distributed_network(network: nn.Module, device: torch.device | str) -> DistributedDataParallel:
-    """Move a network to the device of this process and wrap it for distributed training."""
-    device = torch.device(device)
-    network = network.to(device)
-    return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
-
-
-def start_distributed(device: torch.device | str) -> None:
-    """Join the process group that torchrun describes: NCCL on GPUs, Gloo on CPUs. Joining twice does nothing.
-
-    Raises:
-        RuntimeError: the process was not started by torchrun.
-    """
-    if dist.is_initialized():
-        return
-    if "RANK" not in os.environ:
-        raise RuntimeError(
-            "start this with torchrun, e.g. torchrun --standalone --nproc_per_node=2 -m monai.bundle run …"
-        )
-    # Imported once there is a group, as PyTorch's wrapper does, it keeps the group for good: as its functions' default.
-    importlib.import_module("torch.distributed.nn.functional")
-    device = torch.device(device)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    if dist.get_rank() > 0:
-        logging.getLogger().setLevel(logging.WARNING)
-
-
-def stop_distributed(network: nn.Module | None = None) -> None:
-    """Leave the process group, if there is one, and end its threads.
-
-    A thread of Gloo that lets go of its last tensor while Python is shutting down aborts the process ("terminate
-    called without an active exception"). The group's threads end with its last owner, so the distributed wrapper's
-    share in it is taken as well, and the group's own name last: only then is the thread not kept waiting for Python.
-
-    Args:
-        network: the network of `distributed_network`; its weights stay, but it can train no more.
-    """
-    if not dist.is_initialized():
-        return
-    group = dist.group.WORLD
-    dist.destroy_process_group()
-    if isinstance(network, DistributedDataParallel):
-        for owner in ("process_group", "reducer", "logger"):
-            setattr(network, owner, None)
-    gc.collect()
-    del group
-
-
-def must_repeat_films(dataset: Sized) -> bool:
-    """Whether there are fewer films than processes: some are then measured twice, so that no process waits for one."""
-    return dist.is_initialized() and len(dataset) < dist.get_world_size()
-
-
 class EpochProgress:
-    """A progress bar over the batches of an epoch, quiet where standard error is no terminal.
+    """A progress bar over the batches of an epoch, with the time that is left; on a terminal and the main process.
 
     Args:
         what: word in front of the bar.
@@ -166,12 +86,89 @@ class EpochProgress:
 
     def __init__(self, what: str, show: bool | None = None) -> None:
         self.what = what
-        self.show = sys.stderr.isatty() if show is None else show
+        self.show = sys.stderr.isatty() and is_main_process() if show is None else show
 
     def attach(self, engine: Engine) -> None:
         """Follow an engine's batches."""
         if self.show:
             ProgressBar(desc=self.what).attach(engine)
+
+
+class RunLog:
+    """What a person sees of an engine, on the main process: a line an epoch, a progress bar, TensorBoard curves.
+
+    Args:
+        name: of the engine, in front of lines and bar.
+        folder: of the run; curves go to ``tensorboard`` in it. None: no curves.
+        loss: whether the engine's output has a loss to show.
+    """
+
+    def __init__(self, name: str, folder: str | Path | None = None, loss: bool = False) -> None:
+        self.name, self.folder, self.loss = name, folder, loss
+
+    def attach(self, engine: Engine) -> None:
+        """Follow an engine."""
+        if not is_main_process():
+            return
+        shown: dict[str, Any] = {"output_transform": from_engine("loss", first=True)} if self.loss else {}
+        StatsHandler(name=self.name, tag_name="loss", iteration_log=False, **shown).attach(engine)
+        if self.folder is not None:
+            curves = f"{self.folder}/tensorboard"
+            TensorBoardStatsHandler(
+                log_dir=curves, tag_name=f"{self.name}_loss", iteration_log=self.loss, **shown
+            ).attach(engine)
+        EpochProgress(self.name).attach(engine)
+
+
+class ValidateEpochs(ValidationHandler):
+    """Validate every ``interval`` epochs, and after the last one, so that each run ends with its best weights.
+
+    Args:
+        validator: a MONAI evaluator.
+        interval: in epochs.
+    """
+
+    def __init__(self, validator: Evaluator, interval: int = 1) -> None:
+        super().__init__(interval=int(interval), validator=validator)
+
+    def attach(self, engine: Engine) -> None:
+        """Follow a trainer."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED(event_filter=self._is_due), self)
+
+    def _is_due(self, engine: Engine, epoch: int) -> bool:
+        return epoch % self.interval == 0 or epoch == engine.state.max_epochs
+
+
+def film_metrics(
+    prefix: str,
+    masks: Sequence[str],
+    centres: Sequence[str],
+    centre_values: Sequence[str] = ("error",),
+    to_points: Callable[[torch.Tensor], Any] | None = None,
+    map_key: str = "vertebra_map",
+) -> dict[str, IgniteMetricHandler]:
+    """The metrics of a validation by name, Dice first, which decides which weights are the best.
+
+    Args:
+        prefix: of the names: ``val`` makes ``val_dice``, ``val_precision``, ...
+        masks: keys of found and true mask.
+        centres: keys of found and true centres.
+        centre_values: which values of `FilmCentreMetric`; those found have their partner within 20 px.
+        to_points: see `FilmCentreMetric`.
+        map_key: key of the vertebra probability, for the average precision.
+    """
+    made: dict[str, tuple[Any, Sequence[str]]] = {
+        name: (FilmPixelMetric(name), masks) for name in ("dice", "precision", "recall", "accuracy")
+    }
+    made["average_precision"] = FilmAveragePrecision(thresholds=200), (map_key, masks[1])
+    for value in centre_values:
+        name = "centre_error_px" if value == "error" else f"centres_{value}"
+        limit = 20.0 if value == "found" else None
+        made[name] = FilmCentreMetric(value, max_distance_px=limit, to_points=to_points), centres
+    return {
+        f"{prefix}_{name}": IgniteMetricHandler(metric_fn=metric, output_transform=from_engine(list(keys)))
+        for name, (metric, keys) in made.items()
+    }
 
 
 def prepare_film_batch(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cmnet_monai.engines.manifest import DONE, KEPT
 from cmnet_monai.engines.tables import failures
-from cmnet_monai.io.files.results import MANIFEST_NAME
+from cmnet_monai.io.errors import unwrapped
+from cmnet_monai.io.files.results import MANIFEST_NAME, ResultFiles
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def run_inference(bundle: str | Path, overlays: Iterable[str] = (), **overrides:
         bundle: the bundle's folder.
         overlays: names of configs that are laid over ``inference.json``.
         overrides: values of the config by name: ``dataset_dir``, ``output_dir`` and what else it documents.
+    Raises:
+        Exception: whatever the config raises, as it is.
     """
     from monai.bundle import ConfigWorkflow
 
@@ -63,9 +66,14 @@ def run_inference(bundle: str | Path, overlays: Iterable[str] = (), **overrides:
         bundle_root=str(bundle),
         **overrides,
     )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
+    try:
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+        return
+    except RuntimeError as error:
+        failed = unwrapped(error)
+    raise failed
 
 
 def predict(sources: Iterable[str | Path], output_dir: str | Path, bundle: str | Path, **settings: Any) -> Prediction:
@@ -90,7 +98,13 @@ def predict(sources: Iterable[str | Path], output_dir: str | Path, bundle: str |
         output,
         counts[DONE],
         counts[KEPT],
-        sum(bool(record.get("flags")) for record in films.values()),
+        sum(_is_flagged(output, name, record) for name, record in films.items()),
         tuple(failures(films)),
         tuple(left_out.items()),
     )
+
+
+def _is_flagged(output: Path, name: str, record: Mapping[str, Any]) -> bool:
+    if record["status"] == KEPT:
+        return bool(ResultFiles(output, name).read_result().flags)
+    return bool(record.get("flags"))

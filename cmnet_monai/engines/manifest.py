@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch.distributed as dist
 from ignite.engine import Engine, Events
 
@@ -55,7 +56,14 @@ def pending_films(
 
     def is_done(item: Mapping[str, Any]) -> bool:
         given = item[GIVEN_CENTRES].records() if GIVEN_CENTRES in item else []
-        return ResultFiles(folder, str(item["name"])).is_complete(run_id, item["path"], given, suffixes)
+        files = ResultFiles(folder, str(item["name"]))
+        if not files.is_complete(run_id, item["path"], given, suffixes):
+            return False
+        lacking = [output for output in outputs if not all(files.path(end).is_file() for end in output.suffixes)]
+        if not lacking:
+            return True
+        film = SegmentedFilm(files.name, item["path"], files.read_result(), np.zeros((0, 0)))
+        return all(output.reason_against(film) for output in lacking)  # it may be allowed now
 
     return [dict(item) for item in items if not resume or not is_done(item)]
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import torch
 from torch import nn
 
-from cmnet_monai.engines.checkpoints import load_weights
+from cmnet_monai.engines.state_dicts import load_weights
 from cmnet_monai.networks import OnnxNetwork, TensorRtNetwork, prepare_for_inference
 
 TORCH, TORCHSCRIPT, ONNX, TENSORRT = "torch", "torchscript", "onnx", "tensorrt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 from collections.abc import Mapping
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+from monai.bundle import ConfigParser
 
+from cmnet_monai.engines.state_dicts import read_checkpoint
 from cmnet_monai.io.files.json import write_json
 
 logger = logging.getLogger(__name__)
@@ -35,6 +38,35 @@ def as_switch(value: bool | str, name: str = "a switch") -> bool:
     if switch is None:
         raise ValueError(f"{name} is true or false; got {value!r}")
     return switch
+
+
+def config_settings() -> dict[str, Any]:
+    """The settings of the config whose expression calls this: its plain values at the top, overrides included.
+
+    Components, expressions and lists of them are none; a reference such as ``"@dataset_dir"`` is followed. MONAI gives
+    an expression no other access to the config that it stands in than the call stack.
+
+    Raises:
+        RuntimeError: it was not called by an expression of a MONAI config.
+
+    >>> config = {"seed": 3, "again": "@seed", "two": "$@seed - 1", "imports": ["$import cmnet_monai.engines as own"]}
+    >>> ConfigParser({**config, "settings": "$own.config_settings()"}).get_parsed_content("settings")
+    {'seed': 3, 'again': 3}
+    """
+    frame = inspect.currentframe()
+    while frame is not None and not isinstance(frame.f_locals.get("self"), ConfigParser):
+        frame = frame.f_back
+    if frame is None:
+        raise RuntimeError("config_settings is for expressions of a MONAI config")
+    parser: ConfigParser = frame.f_locals["self"]
+    settings = {}
+    for name, value in parser.get().items():
+        while isinstance(value, str) and value.startswith("@"):
+            value = parser.get(value[1:])
+        items = value if isinstance(value, (list, tuple)) else [value]
+        if name != "bundle_root" and not any(isinstance(v, dict) or str(v).startswith("$") for v in items):
+            settings[name] = value
+    return settings
 
 
 def prepare_run(output_dir: str | Path, settings: Mapping[str, Any], resume: str | bool = "auto") -> Path:
@@ -87,8 +119,6 @@ def _differences(found: Mapping[str, Any], settings: Mapping[str, Any]) -> list[
 
 
 def _finished(folder: Path, settings: Mapping[str, Any]) -> bool:
-    from cmnet_monai.engines.checkpoints import read_checkpoint
-
     last = folder / LAST_CHECKPOINT
     return last.is_file() and int(read_checkpoint(last)["epoch"]) >= int(settings.get("max_epochs", 0))
 

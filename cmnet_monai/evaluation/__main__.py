@@ -243,7 +243,7 @@ def recipe(
             "puts a training on a coarser grid in front: coarse.spatial_size=[144,192], coarse.heatmap_sigma=2.",
         ),
     ] = None,
-    overlay: Annotated[_Texts, typer.Option(help="A config that all trainings read last: finest_head.")] = None,
+    overlay: Annotated[_Texts, typer.Option(help="A config that all trainings read last: look_mixing.")] = None,
     bundle: _Bundle = None,
     jobs: Annotated[int, typer.Option(min=1, help="Folds that run at the same time, sharing the cores.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands, run nothing.")] = False,
@@ -275,8 +275,12 @@ def recipe(
 def pack_weights(
     checkpoints: Annotated[list[Path], typer.Argument(help="best.pt or last.pt of a training run, or of several.")],
     output: Annotated[Path, typer.Argument(help="File to write, such as bundle/models/model.pt.")],
+    setting: Annotated[
+        _Texts,
+        typer.Option("--set", metavar="NAME=VALUE", help="What weights without a record were trained with."),
+    ] = None,
 ) -> None:
-    """Store a network's weights the way the bundle ships them: a flat state_dict in half precision.
+    """Store a network's weights the way the bundle ships them: a flat state_dict in half precision, and its record.
 
     Of several checkpoints the mean is stored: sensible for the folds of a cross-validation that were fine-tuned from
     the same weights.
@@ -285,7 +289,8 @@ def pack_weights(
     """
     from cmnet_monai.engines import pack_checkpoint
 
-    typer.echo(f"{output}: {pack_checkpoint(checkpoints, output) / 1e6:.1f} MB")
+    given = dict(name_and_value(text) for text in setting or [])
+    typer.echo(f"{output}: {pack_checkpoint(checkpoints, output, **given) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Recipe:
             (``pretrain.max_epochs``, ``finetune.max_epochs``). Inference gets those that it needs, `SHARED_SETTINGS`.
             A setting ``coarse.NAME`` puts a training on a coarser grid in front of pretraining, where an epoch costs
             less: ``coarse.spatial_size`` and ``coarse.heatmap_sigma`` should be given.
-        overlays: names of further configs of the bundle that all trainings read last, such as ``finest_head``.
+        overlays: names of further configs of the bundle that all trainings read last, such as ``look_mixing``.
     """
 
     work: Path
@@ -120,7 +120,7 @@ def plan(recipe: Recipe) -> list[Step]:
         raise FileNotFoundError(f"{recipe.real}: no fold_0.json, fold_1.json; make them with `datalist ... --folds 4`")
     for name in recipe.overlays:
         if not (config := recipe.bundle / "configs" / f"{name}.json").is_file():
-            raise FileNotFoundError(f"{config}: no such overlay; give its name without folder and ending: finest_head")
+            raise FileNotFoundError(f"{config}: no such overlay; give its name without folder and ending: look_mixing")
     work = recipe.work
     make = ("-m", "cmnet_monai.cli.main", "synthesize", str(work / "synthetic"), "-n", str(recipe.synthetic))
     steps = [

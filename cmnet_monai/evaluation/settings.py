@@ -35,7 +35,7 @@ from cmnet_monai.io import read_label_map
 from cmnet_monai.io.files.atomic import write_text
 from cmnet_monai.networks import CMNet, prepare_for_inference
 from cmnet_monai.transforms import LabelMapd, SelectVertebraed
-from cmnet_monai.transforms.training_pipeline import load_film, prepare_film
+from cmnet_monai.transforms.film_preprocessing import FilmPreprocessing
 
 Maps = NDArray[np.floating]
 Scores = tuple[list[FilmScore], list[BodyScore]]
@@ -129,7 +129,7 @@ def _write(table: Path, scores: Mapping[str, Scores]) -> Path:
 
 def _score_all(runs: Runs, settings: Sequence[Setting], grid: Grid) -> dict[Setting, Scores]:
     scores: dict[Setting, Scores] = {setting: ([], []) for setting in settings}
-    prepare = Compose([*load_film(with_label=False), *prepare_film(grid.spatial_size, with_label=False)])
+    prepare = FilmPreprocessing(grid.spatial_size)
     for items, weights in runs:
         network = CMNet(grid.base_channels, s1_channel=True, lumbar_channel=True)
         load_weights(network, weights)

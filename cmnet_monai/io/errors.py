@@ -109,6 +109,13 @@ def first_cause(error: BaseException, kind: type[_Error]) -> _Error | None:
     return next((cause for cause in causes(error) if isinstance(cause, kind)), None)
 
 
+def unwrapped(error: BaseException) -> BaseException:
+    """The error that a config raised, which MONAI wraps in RuntimeErrors."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def error_text(error: BaseException) -> str:
     """An error in a few words, the first line of it: kind and text, without the name of a file that the system adds."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

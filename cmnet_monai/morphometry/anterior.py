@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, S1_LABEL
 from cmnet_monai.morphometry.corners import LEFT, RIGHT, BodyPoints
-from cmnet_monai.morphometry.spine import find_film_points
+from cmnet_monai.morphometry.spine import find_film_points, find_regions
 
 Array = NDArray[np.floating]
 
@@ -47,7 +47,7 @@ def find_anterior(label_map: NDArray[np.integer], aspect_yx: float = 1.0, least_
     >>> found.side, round(found.bend_deg), find_anterior(labels[::-1]).side  # 2 atan(0.2); the mirrored film
     ('left', 23, 'right')
     """
-    return facing_of(find_film_points(label_map, aspect_yx)[0], aspect_yx, least_deg)
+    return facing_of(find_film_points(find_regions(label_map), aspect_yx)[0], aspect_yx, least_deg)
 
 
 def facing_of(points: Mapping[int, BodyPoints], aspect_yx: float = 1.0, least_deg: float = 10.0) -> Facing:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.transform import downscale_local_mean
 
-from cmnet_monai.conventions import BODY_LABELS
+from cmnet_monai.conventions import S1_LABEL
+from cmnet_monai.morphometry.spine import Region, find_regions, shown_area
 
 _BODY_PX = 40
 """Size of a body, square root of its area, on the grid that is looked at."""
@@ -42,37 +46,50 @@ def bright_object_scores(
     >>> {label: score > 1 for label, score in bright_object_scores(film, labels).items()}
     {22: False, 23: True, 24: False}
     """
-    bodies = np.isin(label_map, BODY_LABELS)
-    present = np.unique(label_map[bodies]).tolist()
-    if not present:
+    regions = {label: region for label, region in find_regions(label_map).items() if label != S1_LABEL}
+    if not regions:
         return {}
-    size = float(np.sqrt(np.median([(label_map == label).sum() for label in present])))
+    size = float(np.sqrt(np.median([region.area_px for region in regions.values()])))
     factor = max(int(size / _BODY_PX), 1)
-    valid = np.ones(bodies.shape, dtype=bool) if valid_area is None else np.asarray(valid_area, dtype=bool)
-    low, high = np.quantile(pixels[valid], (0.05, 0.95)) if valid.any() else (0.0, 0.0)
-    contrast = max(float(high - low), 1e-12)
-    grey = downscale_local_mean(pixels.astype(np.float64), (factor, factor))
-    labels = label_map[factor // 2 :: factor, factor // 2 :: factor]
-    grey = grey[: labels.shape[0], : labels.shape[1]]
-    labels = labels[: grey.shape[0], : grey.shape[1]]
     body = size / factor
     width = int(0.3 * body) | 1
-    inside = ndimage.binary_erosion(np.isin(labels, BODY_LABELS), iterations=max(1, int(0.12 * body)))
-    box = ndimage.find_objects(inside.astype(np.int8))
-    if not box:
+    sample = pixels[::factor, ::factor][shown_area(valid_area, label_map)[::factor, ::factor]]
+    low, high = np.quantile(sample, (0.05, 0.95)) if sample.size else (0.0, 0.0)
+    grey, labels = _around(pixels, label_map, regions.values(), factor, width)
+    inside = ndimage.binary_erosion(np.isin(labels, list(regions)), iterations=max(1, int(0.12 * body)))
+    if not inside.any():
         return {}
-    window = tuple(slice(max(s.start - width, 0), s.stop + width) for s in box[0])
-    grey, labels, inside = grey[window], labels[window], inside[window]
-    stands_out = grey - ndimage.median_filter(grey, size=width)
-    gradient = ndimage.gaussian_gradient_magnitude(grey, max(0.02 * body, 0.7))
-    usual = max(float(np.median(np.abs(stands_out[inside]))), 1e-12)
-    noise = 0.5 * float(np.median(gradient[inside]))  # about half of all places are brighter than their surroundings
+    stands_out = grey[inside] - _medians(grey, inside, width)
+    gradient = ndimage.gaussian_gradient_magnitude(grey, max(0.02 * body, 0.7))[inside]
+    usual = max(float(np.median(np.abs(stands_out))), 1e-12)
+    noise = 0.5 * float(np.median(gradient))  # about half of all places are brighter than their surroundings
     scores = {}
-    for label in present:
-        own = inside & (labels == label)
+    for label in regions:
+        own = labels[inside] == label
         if own.sum() < _LEAST_PX:
             continue
         top_hat = float(np.quantile(stands_out[own], 0.95)) / usual
-        edge = (float((gradient[own] * (stands_out[own] > 0)).mean()) - noise) / contrast
+        edge = (float((gradient[own] * (stands_out[own] > 0)).mean()) - noise) / max(float(high - low), 1e-12)
         scores[label] = max(top_hat / _TOP_HAT_LIMIT, edge / _EDGE_LIMIT)
     return scores
+
+
+def _around(
+    pixels: NDArray, label_map: NDArray, regions: Iterable[Region], factor: int, margin: int
+) -> tuple[NDArray[np.float64], NDArray]:
+    """Film and label map around some bodies, both smaller by a whole factor; the margin counts on that grid."""
+    spans = zip(*(region.box for region in regions))
+    edges = ((min(part.start for part in span), max(part.stop for part in span)) for span in spans)
+    window = tuple(slice(max(a // factor - margin, 0) * factor, (b // factor + margin + 1) * factor) for a, b in edges)
+    grey = downscale_local_mean(pixels[window].astype(np.float64), (factor, factor))
+    labels = label_map[window][factor // 2 :: factor, factor // 2 :: factor]
+    return grey[: labels.shape[0], : labels.shape[1]], labels
+
+
+def _medians(grey: NDArray[np.float64], at: NDArray[np.bool_], width: int) -> NDArray[np.float64]:
+    """Medians of the square windows, of an odd width, around some pixels of a film, (N,)."""
+    windows = sliding_window_view(np.pad(grey, width // 2, mode="symmetric"), (width, width))
+    columns = np.argwhere(at)
+    # Some at a time: a window has up to some hundreds of pixels.
+    parts = np.array_split(columns, len(columns) // 4096 + 1)
+    return np.concatenate([np.median(windows[part[:, 0], part[:, 1]], axis=(1, 2)) for part in parts])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmnet_monai.morphometry.outlines import region_outline
-from cmnet_monai.morphometry.sides import PLATE_CURVE, WALL_CURVE, Side, cross, fit_side, side_middle
+from cmnet_monai.morphometry.sides import PLATE_CURVE, WALL_CURVE, crossings, fit_sides, side_middle
 
 Array = NDArray[np.floating]
 Point = tuple[float, float]
@@ -19,8 +20,10 @@ _MARGIN = 0.08
 _FARTHEST = 0.07
 """How far a corner may lie from the outline, as a share of the body's depth."""
 _ROUNDS = 8
+_SETTLED_PX = 0.01
 _LEAST_AREA = 0.88
 _TURNS_DEG = (0.0, -15.0, 15.0, -30.0, 30.0)
+_NO_SIDES = "the region has no four sides: too small or too irregular for a vertebral body"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class BodyPoints:
     walls_xy_px: Array
     residual_px: float
 
-    def shifted(self, by_xy_px: Point) -> BodyPoints:
+    def shifted(self, by_xy_px: Point | Sequence[float]) -> BodyPoints:
         """The same points in a grid that begins earlier by so many pixels."""
         by = np.asarray(by_xy_px, dtype=np.float64)
         moved = (self.corners_xy_px + by, self.plates_xy_px + by, self.walls_xy_px + by)
@@ -102,48 +105,123 @@ def fit_body_points(
     """
     if anterior not in (LEFT, RIGHT):
         raise ValueError(f'anterior is "left" or "right"; got {anterior!r}')
-    square = np.array([1.0, float(aspect_yx)])
-    line = outline_xy_px * square
-    corners, sides, arcs = _fit_quadrilateral(line, np.asarray(down_xy, dtype=np.float64) * square)
-    middles = [side_middle(arc, corners[i], corners[(i + 1) % 4]) for i, arc in enumerate(arcs)]
-    upper, right, lower, left = middles
-    points = BodyPoints(
-        corners / square,
-        np.array([upper, lower]) / square,
-        np.array([left, right]) / square,
-        float(np.sqrt(np.mean([side.residual**2 for side in sides]))),
-    )
+    (points,) = fit_outlines([outline_xy_px], [down_xy], aspect_yx)
+    if isinstance(points, ValueError):
+        raise points
     return points if anterior == LEFT else points.turned()
 
 
-def _fit_quadrilateral(line: Array, down: Array) -> tuple[Array, list[Side], list[Array]]:
-    """Corners from the upper left one on, clockwise as with the spine upright; the sides and arcs after each."""
-    first = _largest_quadrilateral(line, down)
-    corners = first
+def fit_outlines(
+    outlines_xy_px: Sequence[Array], downs_xy: Sequence[Point | Array], aspect_yx: float = 1.0
+) -> list[BodyPoints | ValueError]:
+    """`fit_body_points` for many bodies at once, which is faster than one after the other, of patients who face left.
+
+    Args:
+        outlines_xy_px: as there, one a body.
+        downs_xy: as there, one a body.
+        aspect_yx: as there.
+    Returns:
+        The points of each body, or the error where its outline has no four sides.
+    """
+    square = np.array([1.0, float(aspect_yx)])
+    bodies = [_Body(line * square, np.asarray(down) * square) for line, down in zip(outlines_xy_px, downs_xy)]
+    moving = bodies
     for _ in range(_ROUNDS):
-        arcs, sides, depth = _fit_sides(line, corners)
-        moved = _meet(sides, line, depth)
-        done = float(np.abs(moved - corners).max()) < 0.01
-        corners = moved
-        if done:
-            break
-    if _area(corners) < _LEAST_AREA * _area(first):
-        # Prolonged sides enclose more than the outline's own corners, or little less where these are spurs: the fits
-        # went astray.
-        corners = first
-    arcs, sides, _ = _fit_sides(line, corners)
-    return corners, sides, arcs
+        moving = [body for body in _fit_sides(moving) if body.move() >= _SETTLED_PX]
+    fitted = [body for body in bodies if body.arcs]
+    for body in fitted:
+        if _area(body.corners) < _LEAST_AREA * _area(body.first):
+            # Prolonged sides enclose more than the outline's own corners, or little less where these are spurs: the
+            # fits went astray.
+            body.corners = body.first
+    found = {id(body): body.points(square) for body in _fit_sides(fitted)}
+    return [found.get(id(body), ValueError(_NO_SIDES)) for body in bodies]
 
 
-def _fit_sides(line: Array, corners: Array) -> tuple[list[Array], list[Side], float]:
-    """The arcs between corners, the sides fitted to them, and the body's depth."""
-    arcs = _arcs(line, corners)
-    depth = 0.5 * float(np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3]))
-    sides = [
-        fit_side(arc, corners[i], corners[(i + 1) % 4], _MARGIN * depth, (PLATE_CURVE, WALL_CURVE)[i % 2])
-        for i, arc in enumerate(arcs)
-    ]
-    return arcs, sides, depth
+class _Body:
+    """The fit of one body as it goes on, on square pixels; corners from the upper left one on, clockwise.
+
+    Attributes:
+        line: the outline.
+        first: the corners to begin with.
+        corners: the corners now.
+        depth: mean depth of the end plates between them.
+        arcs: the outline between neighbouring corners; empty if it has no four sides.
+        starts: where the chords of the fitted sides begin on the border, (4, 2).
+        ends: where they end.
+        residuals: root mean square distance of each arc from its fit, (4,).
+    """
+
+    depth: float
+    starts: Array
+    ends: Array
+    residuals: Array
+
+    def __init__(self, line: Array, down: Array) -> None:
+        self.line = line
+        self.first = self.corners = _largest_quadrilateral(line, down)
+        self.arcs: list[Array] = []
+
+    def cut(self) -> None:
+        """Cut the outline where it is nearest to the corners."""
+        at = self._nearest()
+        self.arcs = []
+        for first, last in zip(at, np.roll(at, -1)):
+            line = self.line
+            run = line[first : last + 1] if first <= last else np.concatenate([line[first:], line[: last + 1]])
+            if len(run) < 4 or len(run) > 0.75 * len(line):
+                self.arcs = []
+                return
+            self.arcs.append(run)
+        plates = self.corners[[1, 2]] - self.corners[[0, 3]]
+        self.depth = 0.5 * float(np.linalg.norm(plates, axis=1).sum())
+
+    def _nearest(self) -> NDArray[np.intp]:
+        return np.argmin(np.sum((self.line - self.corners[:, None]) ** 2, axis=2), axis=1)
+
+    def move(self) -> float:
+        """Take for corners where neighbouring sides meet, but not farther from the outline than is likely.
+
+        Returns:
+            How far a corner went, at most.
+        """
+        before = self.corners
+        met = crossings((np.roll(self.starts, 1, axis=0), np.roll(self.ends, 1, axis=0)), (self.starts, self.ends))
+        self.corners = np.where(np.isnan(met), before, met)
+        near = self.line[self._nearest()]
+        gaps = np.linalg.norm(self.corners - near, axis=1, keepdims=True)
+        self.corners = near + (self.corners - near) * np.minimum(1.0, _FARTHEST * self.depth / np.maximum(gaps, 1e-9))
+        return float(np.abs(self.corners - before).max())
+
+    def points(self, square: Array) -> BodyPoints:
+        """What was found, on the film's own pixels."""
+        chords = zip(self.arcs, self.corners, np.roll(self.corners, -1, axis=0))
+        upper, right, lower, left = (side_middle(*chord) for chord in chords)
+        return BodyPoints(
+            self.corners / square,
+            np.array([upper, lower]) / square,
+            np.array([left, right]) / square,
+            float(np.sqrt(np.mean(self.residuals**2))),
+        )
+
+
+def _fit_sides(bodies: list[_Body]) -> list[_Body]:
+    """Fit the sides between the corners as they are now; the bodies that have four sides."""
+    for body in bodies:
+        body.cut()
+    whole = [body for body in bodies if body.arcs]
+    if whole:
+        starts, ends, residuals = fit_sides(
+            [arc for body in whole for arc in body.arcs],
+            np.concatenate([body.corners for body in whole]),
+            np.concatenate([np.roll(body.corners, -1, axis=0) for body in whole]),
+            np.repeat([_MARGIN * body.depth for body in whole], 4),
+            np.tile([PLATE_CURVE, WALL_CURVE], (2 * len(whole), 1)),
+        )
+        for n, body in enumerate(whole):
+            own = slice(4 * n, 4 * n + 4)
+            body.starts, body.ends, body.residuals = starts[own], ends[own], residuals[own]
+    return whole
 
 
 def _largest_quadrilateral(line: Array, down: Array) -> Array:
@@ -183,27 +261,3 @@ def _extremes(line: Array, down: Array) -> Array:
     u = 2 * (across - across.min()) / np.ptp(across) - 1
     v = 2 * (along - along.min()) / np.ptp(along) - 1
     return np.array([line[np.argmax(a * u + b * v)] for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
-
-
-def _arcs(line: Array, corners: Array) -> list[Array]:
-    """The outline cut where it is nearest to the corners: four arcs, clockwise, from the first corner on."""
-    at = [int(np.argmin(np.sum((line - corner) ** 2, axis=1))) for corner in corners]
-    arcs = []
-    for first, last in zip(at, at[1:] + at[:1]):
-        run = line[first : last + 1] if first <= last else np.concatenate([line[first:], line[: last + 1]])
-        if len(run) < 4 or len(run) > 0.75 * len(line):
-            raise ValueError("the region has no four sides: too small or too irregular for a vertebral body")
-        arcs.append(run)
-    return arcs
-
-
-def _meet(sides: list[Side], line: Array, depth: float) -> Array:
-    """Where neighbouring sides meet, upper left first, but not farther from the outline than is likely."""
-    corners = []
-    for before, after in zip((sides[3], *sides[:3]), sides):
-        met = cross(before.ends, after.ends)
-        corner = after.start if met is None else met
-        near = line[np.argmin(np.sum((line - corner) ** 2, axis=1))]
-        gap = float(np.linalg.norm(corner - near))
-        corners.append(near + (corner - near) * min(1.0, _FARTHEST * depth / max(gap, 1e-9)))
-    return np.array(corners)

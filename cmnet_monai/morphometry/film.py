@@ -18,7 +18,7 @@ from cmnet_monai.morphometry.corners import LEFT, RIGHT, BodyPoints
 from cmnet_monai.morphometry.grades import classify_deformity, meyerding_grade
 from cmnet_monai.morphometry.measures import BodyMorphometry, DiscMorphometry, FilmMorphometry, Length
 from cmnet_monai.morphometry.scale import FilmScale
-from cmnet_monai.morphometry.spine import cut_labels, find_film_points, levels_between
+from cmnet_monai.morphometry.spine import cut_labels, find_film_points, find_regions, levels_between, shown_area
 
 Array = NDArray[np.floating]
 _UNKNOWN_SIDE = "the patient's front is on neither side for certain: give anterior as left or right"
@@ -51,7 +51,8 @@ def measure_film(
     if label_map.ndim != 2:
         raise ValueError(f"a label map has shape (x, y); got {label_map.shape}")
     scale = scale or FilmScale()
-    points, failed = find_film_points(label_map, scale.aspect_yx)
+    regions = find_regions(label_map)
+    points, failed = find_film_points(regions, scale.aspect_yx)
     evidence = "given"
     if anterior is None:
         facing = facing_of(points, scale.aspect_yx)
@@ -64,7 +65,7 @@ def measure_film(
         points,
         anterior,
         scale,
-        cut=cut_labels(label_map, valid_area),
+        cut=cut_labels(regions, shown_area(valid_area, label_map)),
         least_slip_percent=least_slip_percent,
         evidence=evidence,
         unmeasured=tuple((LEVEL_OF_LABEL[label], reason) for label, reason in failed.items()),

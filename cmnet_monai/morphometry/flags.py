@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LEVEL_OF_LABEL, LUMBAR, LUMBAR_LABELS, S1_LABEL
 from cmnet_monai.decode.given_centres import region_at
 from cmnet_monai.morphometry.bright_objects import bright_object_scores
-from cmnet_monai.morphometry.spine import chain_labels, cut_labels, levels_between
+from cmnet_monai.morphometry.spine import cut_labels, find_regions, levels_between, shown_area
 from cmnet_monai.morphometry.wrong_film import not_lateral_reason
 
 Labels = NDArray[np.integer]
@@ -103,18 +103,19 @@ def find_flags(
     [('fewer_than_five_lumbar', None), ('missed_level', 'L3'), ('low_confidence', 'L4')]
     """
     _check_shapes(label_map, pixels, valid_area)
-    labels = chain_labels(label_map)
-    bodies = [label for label in labels if label != S1_LABEL]
+    regions, area = find_regions(label_map), shown_area(valid_area, label_map)
+    labels = list(regions)
+    reason = not_lateral_reason(regions, area, aspect_yx, expects_s1 and not given_xy)
     found = [
         *(Flag(DOUBTFUL_HEADER, None, note) for note in notes),
-        *_film_flags(label_map, bodies, aspect_yx, scores or {}, valid_area, expects_s1 and not given_xy),
+        *_film_flags(reason, scores or {}),
         *_count_flags(labels),
         *_gap_flags(labels),
         *_given_flags(label_map, given_xy),
     ]
-    cut = set(cut_labels(label_map, valid_area))
-    bright = {} if pixels is None else bright_object_scores(pixels, label_map, valid_area)
-    for label in bodies:
+    cut = cut_labels(regions, area)
+    bright = {} if pixels is None else bright_object_scores(pixels, label_map, area)
+    for label in (label for label in labels if label != S1_LABEL):
         level = LEVEL_OF_LABEL[label]
         if label in cut:
             text = f"{level} reaches the edge of the film: part of it may be missing, its measures may be too small."
@@ -154,15 +155,7 @@ def _given_flags(label_map: Labels, given_xy: Sequence[tuple[float, float]]) -> 
     ]
 
 
-def _film_flags(
-    label_map: Labels,
-    bodies: list[int],
-    aspect_yx: float,
-    scores: Mapping[str, float],
-    valid_area: NDArray[np.bool_] | None,
-    expects_s1: bool,
-) -> list[Flag]:
-    reason = not_lateral_reason(label_map, bodies, aspect_yx, valid_area, expects_s1)
+def _film_flags(reason: str | None, scores: Mapping[str, float]) -> list[Flag]:
     if reason is None and scores and float(np.median(list(scores.values()))) < _UNSURE:
         reason = "most bodies were found with little confidence"
     if reason is None:

@@ -39,7 +39,11 @@ def region_outline(region: NDArray, smoothing_px: float = 1.0) -> Array:
     area = int(inside.sum())
     if area < MIN_AREA_PX:
         raise ValueError(f"the region has {area} pixels in one piece; a body's outline needs at least {MIN_AREA_PX}")
-    depth = float(ndimage.distance_transform_edt(inside).max())
+    depth = float(ndimage.distance_transform_cdt(inside).max())
+    if (
+        0.05 * depth < smoothing_px
+    ):  # the chessboard's distance is never more than Euclid's, which takes ten times as long
+        depth = float(ndimage.distance_transform_edt(inside).max())
     sigma = min(smoothing_px, 0.05 * depth)
     soft = ndimage.gaussian_filter(inside.astype(np.float64), sigma) if sigma > 0 else inside.astype(np.float64)
     return clockwise(max(find_contours(soft, 0.5), key=len)[:-1] + origin)
@@ -86,7 +90,8 @@ def _largest_part(inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Array]:
     if count > 1:
         parts = parts == int(np.argmax(np.bincount(parts.ravel())[1:])) + 1
     origin = np.array([s.start - margin for s in box], dtype=np.float64)
-    return np.asarray(ndimage.binary_fill_holes(parts > 0)), origin
+    outside, _ = ndimage.label(parts == 0)
+    return outside != outside[0, 0], origin
 
 
 def _bounds(inside: NDArray[np.bool_]) -> tuple[slice, ...] | None:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from skimage.feature import graycomatrix, graycoprops
 
 from cmnet_monai.conventions import LEVEL_OF_LABEL
-from cmnet_monai.morphometry.spine import chain_labels
+from cmnet_monai.morphometry.spine import find_regions
 
 Array = NDArray[np.floating]
 
@@ -85,13 +85,11 @@ def region_statistics(
         raise ValueError(f"film and label map have one shape (x, y); got {pixels.shape} and {label_map.shape}")
     if not 0 <= rim_share < 1:
         raise ValueError(f"rim_share is from 0 to below 1; got {rim_share}")
-    boxes = ndimage.find_objects(label_map)
     regions = []
-    for label in chain_labels(label_map):
-        box = boxes[label - 1]
-        inside, rim_px = _without_rim(label_map[box] == label, rim_share)
+    for label, region in find_regions(label_map).items():
+        inside, rim_px = _without_rim(region.inside, rim_share)
         if inside.sum() >= 9:
-            regions.append((LEVEL_OF_LABEL[label], pixels[box].astype(np.float64), inside, rim_px))
+            regions.append((LEVEL_OF_LABEL[label], pixels[region.box].astype(np.float64), inside, rim_px))
     if not regions:
         return ()
     low, high = np.quantile(np.concatenate([grey[inside] for _, grey, inside, _ in regions]), (0.01, 0.99))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmnet_monai.conventions import LUMBAR_LABELS, S1_LABEL
-from cmnet_monai.morphometry.spine import chain_centres, cut_labels, levels_between
+from cmnet_monai.morphometry.spine import Region, centres_of, cut_labels, levels_between
 
 Array = NDArray[np.floating]
-Labels = NDArray[np.integer]
 
 _LEAST_BODIES, _MOST_BODIES = 4, 9
 _UNEVEN_STEPS = 1.9
@@ -26,11 +26,7 @@ _LOW_STEPS = 0.5
 
 
 def not_lateral_reason(
-    label_map: Labels,
-    bodies: list[int],
-    aspect_yx: float = 1.0,
-    valid_area: NDArray[np.bool_] | None = None,
-    expects_s1: bool = False,
+    regions: Mapping[int, Region], valid_area: NDArray[np.bool_], aspect_yx: float = 1.0, expects_s1: bool = False
 ) -> str | None:
     """Why a label map does not look like that of a lateral lumbar film, in words; None if it does.
 
@@ -38,25 +34,25 @@ def not_lateral_reason(
     two that were found as one, is not enough.
 
     Args:
-        label_map: (x, y), VerSe codes.
-        bodies: labels of its bodies from head to feet, S1 left out.
-        aspect_yx: height of a pixel divided by its width.
+        regions: `find_regions` of the label map.
         valid_area: (x, y), False where the film shows nothing; bodies that its edge cuts are not compared in size.
+        aspect_yx: height of a pixel divided by its width.
         expects_s1: S1 was looked for, so that it is a sign if it was not found.
     """
+    bodies = [label for label in regions if label != S1_LABEL]
     if len(bodies) < _LEAST_BODIES:
         return f"only {len(bodies)} vertebral bodies were found"
     if len(bodies) > _MOST_BODIES:
         return f"{len(bodies)} vertebral bodies were found, more than a lumbar film shows"
     if not any(label in LUMBAR_LABELS for label in bodies):
         return "no lumbar body was found"
-    if expects_s1 and not (label_map == S1_LABEL).any():
+    if expects_s1 and S1_LABEL not in regions:
         return "the sacrum, from which levels are counted, was not found"
-    centres = chain_centres(label_map, bodies) * np.array([1.0, aspect_yx])
+    centres = centres_of(regions[label] for label in bodies)
     return (
-        _uneven_course(centres, bodies)
-        or _wrong_place(label_map, bodies, valid_area)
-        or _odd_sizes(label_map, bodies, valid_area)
+        _uneven_course(centres * np.array([1.0, aspect_yx]), bodies)
+        or _wrong_place(centres, regions, bodies, valid_area)
+        or _odd_sizes(regions, bodies, valid_area)
     )
 
 
@@ -83,14 +79,15 @@ def _stray(centres: Array) -> float:
     return float(np.abs(centres[:, 0] - np.polyval(np.polyfit(t, centres[:, 0], degree), t)).max())
 
 
-def _wrong_place(label_map: Labels, bodies: list[int], valid_area: NDArray[np.bool_] | None) -> str | None:
+def _wrong_place(
+    centres: Array, regions: Mapping[int, Region], bodies: list[int], valid_area: NDArray[np.bool_]
+) -> str | None:
     """A lumbar spine comes in at the upper edge of its film, and ends on a sacrum with more film below it."""
-    valid = np.ones(label_map.shape, dtype=bool) if valid_area is None else np.asarray(valid_area, dtype=bool)
-    rows = np.flatnonzero(valid.any(axis=0))
+    rows = np.flatnonzero(valid_area.any(axis=0))
     if not rows.size:
         return None
-    heights = chain_centres(label_map, bodies)[:, 1]
-    lowest = chain_centres(label_map, [S1_LABEL])[0, 1] if (label_map == S1_LABEL).any() else heights[-1]
+    heights = centres[:, 1]
+    lowest = regions[S1_LABEL].centre_xy_px[1] if S1_LABEL in regions else heights[-1]
     missing = sum(len(levels_between(a, b, bodies)) for a, b in pairwise(bodies))
     step = (heights[-1] - heights[0]) / (len(bodies) - 1 + missing)
     above, below = (heights[0] - rows[0]) / step, (rows[-1] - lowest) / step
@@ -101,9 +98,9 @@ def _wrong_place(label_map: Labels, bodies: list[int], valid_area: NDArray[np.bo
     return None
 
 
-def _odd_sizes(label_map: Labels, bodies: list[int], valid_area: NDArray[np.bool_] | None) -> str | None:
-    cut = set(cut_labels(label_map, valid_area))
-    areas = np.array([(label_map == label).sum() for label in bodies if label not in cut] or [1], dtype=np.float64)
+def _odd_sizes(regions: Mapping[int, Region], bodies: list[int], valid_area: NDArray[np.bool_]) -> str | None:
+    cut = cut_labels(regions, valid_area)
+    areas = np.array([regions[label].area_px for label in bodies if label not in cut] or [1], dtype=np.float64)
     times = areas / np.median(areas)
     if float(((times > _ODD_SIZE) | (times < 1 / _ODD_SIZE)).mean()) > _ODD_SHARE:
         return "too many bodies differ much in size"

@@ -1,6 +1,6 @@
 """The modified U-Net, CM-Net, and the networks that it is compared with."""
 
-from cmnet_monai.networks.baselines import SingleHead, finest_head_only, make_baseline
+from cmnet_monai.networks.baselines import SingleHead, finest_head_only, make_baseline, make_network
 from cmnet_monai.networks.cmnet import CMNet
 from cmnet_monai.networks.export import export_onnx, export_program
 from cmnet_monai.networks.inference import keep_freed_memory, prepare_for_inference
@@ -18,5 +18,6 @@ __all__ = [
     "finest_head_only",
     "keep_freed_memory",
     "make_baseline",
+    "make_network",
     "prepare_for_inference",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
 import torch
@@ -129,8 +129,38 @@ def make_baseline(
     torch.Size([1, 2, 64, 32])
     """
     if name not in BASELINES:
-        raise ValueError(f"a baseline is one of {', '.join(sorted(BASELINES))}; got {name!r}")
+        raise ValueError(f"a network is cmnet, cmnet_finest_head, {', '.join(sorted(BASELINES))}; got {name!r}")
     return SingleHead(BASELINES[name](out_channels, base_channels, dropout), initial_probability)
+
+
+def make_network(
+    name: str = "cmnet",
+    channel_names: Sequence[str] = ("centre", "vertebra"),
+    base_channels: int = 16,
+    dropout: float = 0.3,
+    initial_probability: float = 0.5,
+) -> nn.Module:
+    """The network of some weights, by the names of its channels.
+
+    Args:
+        name: "cmnet", "cmnet_finest_head" (without deep supervision, see `finest_head_only`) or a name of
+            `make_baseline`.
+        channel_names: of the logits, see `cmnet_monai.conventions.channel_names`; "corner" may stand last.
+        base_channels: see `CMNet`.
+        dropout: see `CMNet`.
+        initial_probability: see `CMNet`.
+    Raises:
+        ValueError: there is no such network.
+
+    >>> network = make_network("cmnet", ("centre", "vertebra", "s1"), base_channels=8)
+    >>> network.eval()(torch.zeros(1, 1, 64, 32)).shape
+    torch.Size([1, 3, 64, 32])
+    """
+    if name not in ("cmnet", "cmnet_finest_head"):
+        return make_baseline(name, len(channel_names) - 1, base_channels, dropout, initial_probability)
+    channels = {f"{channel}_channel": channel in channel_names for channel in ("s1", "lumbar", "level", "corner")}
+    network = CMNet(base_channels, dropout=dropout, initial_probability=initial_probability, **channels)
+    return finest_head_only(network) if name == "cmnet_finest_head" else network
 
 
 def finest_head_only(network: CMNet) -> CMNet:

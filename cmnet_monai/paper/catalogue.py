@@ -96,7 +96,7 @@ GUIDED_ALL = Inference("test_thoracic", truth=ALL_BODIES, prompt=OWN_CENTRES)
 BOTH_REGIONS = Training(films=("train_lumbar", "train_thoracic"), protocol=VISIBLE_PROTOCOL)
 A, BATCH_NORM = Training(films=("train_domain_a",)), Training("unet_batch_norm", ("train_domain_a",))
 EQUALISED_A = Training(films=A.films, settings=(("augmentation_strength", 0.0),))
-BARE_A = replace(EQUALISED_A, overlays=("no_equalisation",))
+BARE_A = replace(EQUALISED_A, settings=(*EQUALISED_A.settings, ("equalisation", False)))
 MIXED_A = Training(films=A.films, overlays=("look_mixing",), unlabelled="train_domain_b")
 BOTH_DOMAINS = Training(films=("train_domain_a", "train_domain_b"))
 
@@ -196,9 +196,9 @@ ABLATION_ROWS = (
     *_scaled("Base width", "width", (0.5, 1.5, 2.0), "base_channels"),
     *_scaled("Grid, sigma with it", "grid", (2 / 3, 4 / 3), "spatial_size", "heatmap_sigma"),
     _changed("Deep supervision", "finest_head", "without deep supervision: heads at the finest level alone",
-             overlays=("finest_head",), quick=True),
+             network_name="cmnet_finest_head", quick=True),
     _changed("Equalisation", "no_equalisation", "without equalisation: range between percentiles scaled",
-             overlays=("no_equalisation",), inference=Inference(equalise=False), quick=True),
+             equalisation=False, inference=Inference(equalise=False), quick=True),
     *_scaled("Learning rate", "rate", (0.1, 0.3, 3.0), "learning_rate"),
     _changed("Moving average of weights", "no_average", "none", ema_decay=0.0),
     _changed("Augmentation", "no_grey", "grey values as they are", augmentation_strength=0.0),
@@ -213,7 +213,7 @@ ABLATION_ROWS = (
                real_share=round(1 - n / 100, 2), x=n / 100, test_sets=(REAL,), quick=True) for n in (0, 60)),
     *(_changed("Real films in fine-tuning", f"real_{n}", f"{n} real films" if n else "no real film",
                real_films=n, x=float(n), test_sets=(REAL,), quick=True) for n in (0, 3, 6, 9)),
-    _changed("Corner points", "corners", "corner points as a further target", overlays=("corner_points",), quick=True),
+    _changed("Corner points", "corners", "corner points as a further target", corner_channel=True, quick=True),
 )
 # fmt: on
 ABLATIONS = Experiment(

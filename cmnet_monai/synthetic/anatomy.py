@@ -12,7 +12,8 @@ import numpy as np
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR, THORACIC
 from cmnet_monai.synthetic.bodies import Patient, Vertebra
-from cmnet_monai.synthetic.sacral_shape import random_look, random_sacrum
+from cmnet_monai.synthetic.projection import Corners, Rng
+from cmnet_monai.synthetic.sacrum import random_look, random_sacrum
 from cmnet_monai.synthetic.spine_curve import random_scoliosis, sagittal_tilts, stack
 
 LEVELS = (*THORACIC, *LUMBAR)
@@ -49,7 +50,7 @@ _FRACTURE_WEIGHT = {
 _CEMENTED = {"lumbar": ("L1", "L2", "L3"), "thoracic": ("T7", "T8", "T12")}
 
 
-def _base_corners(rng: np.random.Generator, level: str, size: float) -> tuple[tuple[float, float], ...]:
+def _base_corners(rng: Rng, level: str, size: float) -> Corners:
     depth = _DEPTH_MM[level] * size * rng.uniform(0.95, 1.05)
     height = _HEIGHT_MM[level] * size * rng.uniform(0.95, 1.05)
     wedge = {"L5": 0.15, "L4": 0.03, "L3": 0.0, "L2": -0.02}.get(level, -0.06)
@@ -57,15 +58,10 @@ def _base_corners(rng: np.random.Generator, level: str, size: float) -> tuple[tu
     ant, post = height * (1 + wedge / 2), height * (1 - wedge / 2)
     top, low = depth * rng.uniform(0.94, 0.98), depth * rng.uniform(0.98, 1.03)
     shift = rng.normal(0, 0.4)
-    return (
-        (-top / 2 + shift, -ant / 2),
-        (top / 2 + shift, -post / 2),
-        (low / 2, post / 2),
-        (-low / 2, ant / 2),
-    )
+    return ((-top / 2 + shift, -ant / 2), (top / 2 + shift, -post / 2), (low / 2, post / 2), (-low / 2, ant / 2))
 
 
-def _deform(rng: np.random.Generator, vertebra: Vertebra, kind: str, grade: int) -> Vertebra:
+def _deform(rng: Rng, vertebra: Vertebra, kind: str, grade: int) -> Vertebra:
     """Collapse a body by the loss of height that its grade means."""
     loss = float(rng.uniform(*GENANT_LOSS[grade]))
     (a0, s0), (a1, s1), (a2, s2), (a3, s3) = vertebra.corners_mm
@@ -95,7 +91,7 @@ def _deform(rng: np.random.Generator, vertebra: Vertebra, kind: str, grade: int)
     return replace(vertebra, corners_mm=corners, fracture_bowl_mm=fracture_bowl, deformity=kind, grade=grade)
 
 
-def _fractures(rng: np.random.Generator, kind: str, region: str) -> dict[str, tuple[str, int]]:
+def _fractures(rng: Rng, kind: str, region: str) -> dict[str, tuple[str, int]]:
     """Which levels are fractured, how and how much; at least one of them lies where the region's films show it."""
     region = _treated(region)
     if kind == "compression_fracture" or (kind == "cement") or (kind == "implant" and rng.random() < 0.25):
@@ -114,7 +110,7 @@ def _fractures(rng: np.random.Generator, kind: str, region: str) -> dict[str, tu
 
 
 def _slips(
-    rng: np.random.Generator, old: bool, transitional: str
+    rng: Rng, old: bool, transitional: str
 ) -> tuple[dict[str, float], tuple[str, ...], dict[str, tuple[str, ...]]]:
     """How far each level slips, the patient's findings from it, and each body's."""
     slips = {level: float(rng.normal(0, 0.7)) for level in LEVELS}
@@ -139,7 +135,7 @@ def _slips(
     return slips, tuple(found), marks
 
 
-def _random_body(rng: np.random.Generator, level: str, size: float, old: bool) -> Vertebra:
+def _random_body(rng: Rng, level: str, size: float, old: bool) -> Vertebra:
     """Draw the shape of one body, at the origin."""
     corners = _base_corners(rng, level, size)
     degenerate = rng.random(4) < (0.3 if old else 0.06)
@@ -234,7 +230,7 @@ def _one_level_lower(vertebrae: tuple[Vertebra, ...]) -> tuple[Vertebra, ...]:
     return tuple(named)
 
 
-def _random_discs(rng: np.random.Generator, worn: dict[str, bool], size: float, transitional: str) -> dict[str, float]:
+def _random_discs(rng: Rng, worn: dict[str, bool], size: float, transitional: str) -> dict[str, float]:
     """Height of the disc below each level in mm."""
     discs = {
         level: DISC_MM[level] * size * float(rng.uniform(0.12, 0.65) if worn[level] else rng.uniform(0.8, 1.3))
@@ -258,7 +254,7 @@ def _squared(body: Vertebra) -> Vertebra:
 
 
 def _treat(
-    rng: np.random.Generator, vertebrae: tuple[Vertebra, ...], kind: str, region: str
+    rng: Rng, vertebrae: tuple[Vertebra, ...], kind: str, region: str
 ) -> tuple[tuple[Vertebra, ...], tuple[str, ...]]:
     """Mark which bodies carry screws, cages or cement."""
     region = _treated(region)

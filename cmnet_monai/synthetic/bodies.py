@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cmnet_monai.synthetic.projection import Corners, Point3
+
 
 @dataclass(frozen=True)
 class Vertebra:
@@ -23,11 +25,11 @@ class Vertebra:
 
     level: str
     label: int
-    centre_mm: tuple[float, float, float]
+    centre_mm: Point3
     tilt_rad: float
     axial_rad: float
     lateral_rad: float
-    corners_mm: tuple[tuple[float, float], ...]
+    corners_mm: Corners
     bowl_mm: tuple[float, float]
     fracture_bowl_mm: tuple[float, float]
     waist_mm: tuple[float, float]
@@ -39,7 +41,7 @@ class Vertebra:
     findings: tuple[str, ...] = ()
     cage: bool = False
 
-    def to_world(self, posterior: float, inferior: float, lateral: float = 0.0) -> tuple[float, float, float]:
+    def to_world(self, posterior: float, inferior: float, lateral: float = 0.0) -> Point3:
         """World (or patient) position in mm of a point in body coordinates."""
         cos, sin = np.cos(self.tilt_rad), np.sin(self.tilt_rad)
         x = self.centre_mm[0] + posterior * cos + inferior * sin + lateral * np.sin(self.axial_rad)

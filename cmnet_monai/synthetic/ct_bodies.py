@@ -9,8 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage, stats
 
 from cmnet_monai.conventions import BODY_LABELS, S1_LABEL
-
-Array = npt.NDArray[np.float64]
+from cmnet_monai.synthetic.projection import Array, FloatArray, Labels, Mask
 
 # TotalSegmentator v2, task "total": 26 is S1, 27-31 are L5-L1, 32-43 are T12-T1; its 25 is the whole sacrum.
 _TOTALSEGMENTATOR = {26: S1_LABEL, **{27 + i: 24 - i for i in range(5)}, **{32 + i: 19 - i for i in range(12)}}
@@ -29,8 +28,16 @@ _STEEPEST = 0.3
 _TALLEST_S1_MM = 50.0
 _PASSES = 3
 
+TISSUE_HU = 40.0
+SPONGIOSA_HU = 180.0
+CORTEX_HU = 700.0
+_CORTEX_MM = 1.0
+_TEXTURE_HU = 60.0
+_TEXTURE_MM = (3.0, 1.5, 6.0)
+"""Right, anterior, superior: trabeculae run up and down."""
 
-def to_verse(labels: npt.NDArray[np.integer], codes: str) -> npt.NDArray[np.uint8]:
+
+def to_verse(labels: npt.NDArray[np.integer], codes: str) -> Labels:
     """Labels in VerSe codes; whatever is no thoracic or lumbar vertebra and not S1 becomes 0.
 
     Raises:
@@ -45,7 +52,7 @@ def to_verse(labels: npt.NDArray[np.integer], codes: str) -> npt.NDArray[np.uint
     return table[np.where(known, labels, 0).astype(np.uint8)]
 
 
-def split_bodies(labels: npt.NDArray[np.uint8], affine: Array) -> npt.NDArray[np.uint8]:
+def split_bodies(labels: Labels, affine: Array) -> Labels:
     """Keep the bodies of labelled vertebrae and drop pedicles, arches and processes.
 
     A vertebra's frame is: upwards, along the line through the centroids; forwards, the patient's anterior at
@@ -108,7 +115,7 @@ def _frame(up: Array) -> Array:
     return np.stack([np.cross(forwards, up), forwards, up])
 
 
-def _body_part(points_mm: Array, offset_mm: float, slope: float) -> npt.NDArray[np.bool_]:
+def _body_part(points_mm: Array, offset_mm: float, slope: float) -> Mask:
     """Points before the posterior wall, no further aside than the front half of the body, plus 2 mm."""
     depth = points_mm[:, 1] - (offset_mm + slope * points_mm[:, 2])
     front = points_mm[depth > 0.5 * depth.max(), 0]
@@ -149,3 +156,53 @@ def posterior_wall(points_mm: Array, voxel_mm: Array) -> tuple[float, float]:
     slope = float(stats.theilslopes(wall_mm, up_mm)[0]) if len(walls) > 3 else 0.0
     slope = float(np.clip(slope, -_STEEPEST, _STEEPEST))
     return float(np.median(wall_mm - slope * up_mm)) - half, slope
+
+
+def simulate_ct(labels: npt.NDArray[np.integer], affine: npt.NDArray[np.floating], seed: int = 0) -> FloatArray:
+    """Fill vertebrae with spongiosa under a cortex, everything else with soft tissue.
+
+    The shapes are real, the grey values are not: cancellous bone of an adult at some 180 HU, a wall of 700 HU that is
+    as thin as 1 mm but at least half a voxel, and trabeculae as noise that is longest from top to bottom.
+
+    Args:
+        labels: whole vertebrae, 0 elsewhere, (i, j, k), any orientation.
+        affine: voxel indices to mm, right, anterior, superior, (4, 4).
+        seed: of the trabeculae.
+    Returns:
+        Hounsfield units, (i, j, k), float32.
+    Raises:
+        ValueError: the labels are not a volume, or hold no vertebra.
+
+    >>> labels = np.zeros((20, 30, 24), np.uint8)
+    >>> labels[5:15, 5:25, 4:20] = 22
+    >>> hu = simulate_ct(labels, np.diag([1.0, 1.0, 1.0, 1.0]))
+    >>> float(hu[0, 0, 0]), float(hu[5, 15, 12]), bool(100 < hu[8:12, 10:20, 8:16].mean() < 260)  # around, wall, inside
+    (40.0, 700.0, True)
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 3 or not (labels > 0).any():
+        raise ValueError(f"labels must be a volume that holds a vertebra; got the shape {labels.shape}")
+    voxel_mm = np.linalg.norm(np.asarray(affine, dtype=np.float64)[:3, :3], axis=0)
+    hu = np.full(labels.shape, TISSUE_HU, np.float32)
+    grain = _texture(labels.shape, affine, voxel_mm, seed)
+    for label, window in enumerate(ndimage.find_objects(labels.astype(np.int32)), 1):
+        if window is None:
+            continue
+        around = tuple(slice(max(w.start - 1, 0), w.stop + 1) for w in window)
+        bone = labels[around] == label
+        # A volume's own border is no wall: a vertebra that it cuts shows its inside there.
+        depth = ndimage.distance_transform_edt(np.pad(bone, 1, mode="edge"), sampling=voxel_mm)[1:-1, 1:-1, 1:-1]
+        wall = depth <= max(_CORTEX_MM, 1.01 * float(voxel_mm.min()))
+        values = np.where(wall, np.float32(CORTEX_HU), np.float32(SPONGIOSA_HU) + grain[around])
+        hu[around] = np.where(bone, values, hu[around])
+    return hu
+
+
+def _texture(
+    shape: tuple[int, ...], affine: npt.NDArray[np.floating], voxel_mm: npt.NDArray[np.floating], seed: int
+) -> FloatArray:
+    """Smooth noise of the patient's trabeculae, longest along the patient's axis, on the volume's own axes."""
+    nearest = np.argmax(np.abs(np.asarray(affine)[:3, :3]), axis=0)
+    sigma = [0.5 * _TEXTURE_MM[int(axis)] / float(size) for axis, size in zip(nearest, voxel_mm)]
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32), sigma)
+    return np.asarray(noise * (_TEXTURE_HU / max(float(noise.std()), 1e-9)), dtype=np.float32)

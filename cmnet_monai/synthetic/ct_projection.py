@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from cmnet_monai.synthetic.fields import WATER_PER_MM
-from cmnet_monai.synthetic.projection import FloatArray, Geometry, Point3
+from cmnet_monai.synthetic.projection import FloatArray, Geometry, Labels, Mask, Point3
 
 _RAYS = 10_000
 
@@ -31,7 +30,6 @@ def project(values: FloatArray, origin_mm: Point3, voxel_mm: float, geometry: Ge
         values: attenuation per mm, (x, y, z).
         origin_mm: world position of voxel (0, 0, 0): x and y along the film, z above the detector.
         voxel_mm: edge of a cubic voxel.
-        geometry: source and detector, a finite distance apart.
     Returns:
         Optical depths on the detector, (x, y).
     Raises:
@@ -59,15 +57,7 @@ def project(values: FloatArray, origin_mm: Point3, voxel_mm: float, geometry: Ge
         ends = torch.stack([x, y, torch.full_like(x, geometry.source_mm)], dim=-1).reshape(1, -1, 3).float()
         with torch.no_grad():
             depth = render(
-                subject,
-                eye[:, :3, :3],
-                eye,
-                source,
-                *x.shape,
-                samples,
-                src=origin,
-                tgt=ends,
-                backend="torch",
+                subject, eye[:, :3, :3], eye, source, *x.shape, samples, src=origin, tgt=ends, backend="torch"
             )
         part[start : start + columns] = depth[0, 0].numpy()
     out[window] = part
@@ -115,16 +105,13 @@ def _footprint(
     return geometry.window(min(xs), max(xs), min(ys), max(ys))
 
 
-def silhouettes(
-    bodies: npt.NDArray[np.uint8], origin_mm: Point3, voxel_mm: float, geometry: Geometry
-) -> dict[int, npt.NDArray[np.bool_]]:
+def silhouettes(bodies: Labels, origin_mm: Point3, voxel_mm: float, geometry: Geometry) -> dict[int, Mask]:
     """Shadow of each body on the detector: every sagittal slice in its own magnification, and their union.
 
     Args:
         bodies: labels, (x, y, z).
         origin_mm: world position of voxel (0, 0, 0), as for `project`.
         voxel_mm: edge of a cubic voxel.
-        geometry: source and detector.
     Returns:
         For each label a mask of the detector, (x, y).
     """
@@ -144,7 +131,7 @@ def silhouettes(
     return out
 
 
-def middle_third(bodies: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def middle_third(bodies: Labels) -> Labels:
     """Of each body the sagittal slices within a sixth of its width from its middle, (x, y, z)."""
     out = np.zeros_like(bodies)
     for label, found in enumerate(ndimage.find_objects(bodies), 1):

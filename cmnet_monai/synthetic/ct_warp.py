@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import ndimage
 from torch.nn import functional
 
-Array = npt.NDArray[np.float64]
+from cmnet_monai.synthetic.projection import Array, FloatArray, Labels, Point3, Rng
+
 _KNOT_MM = 45.0
 _NODE_MM = 6.0
 _FADE_MM = 30.0
@@ -33,7 +33,7 @@ class Warp:
     """
 
     rotation: Array
-    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    scale: Point3 = (1.0, 1.0, 1.0)
     bend_mm: tuple[float, float] = (0.0, 0.0)
     sway_mm: float = 0.0
     knots_mm: Array | None = None
@@ -50,7 +50,7 @@ class Warp:
         return out
 
 
-def random_warp(rng: np.random.Generator, size_mm: tuple[float, float, float]) -> Warp:
+def random_warp(rng: Rng, size_mm: Point3) -> Warp:
     """Draw a deformation for a volume of ``size_mm`` (x, y, z)."""
     angles = np.deg2rad([rng.normal(0, 2.0), rng.normal(0, 2.5), rng.normal(0, 5.0)])
     counts = [2 * int(np.ceil(0.5 * s / _KNOT_MM)) + 3 for s in size_mm]
@@ -88,16 +88,14 @@ class FilmVolume:
         voxel_mm: edge of a cubic voxel.
     """
 
-    hu: npt.NDArray[np.float32]
-    share: npt.NDArray[np.float32]
-    bodies: npt.NDArray[np.uint8]
-    origin_mm: tuple[float, float, float]
+    hu: FloatArray
+    share: FloatArray
+    bodies: Labels
+    origin_mm: Point3
     voxel_mm: float
 
 
-def warp_volume(
-    hu: npt.NDArray[np.float32], bodies: npt.NDArray[np.uint8], to_index: Array, box_mm: Array, warp: Warp
-) -> FilmVolume:
+def warp_volume(hu: FloatArray, bodies: Labels, to_index: Array, box_mm: Array, warp: Warp) -> FilmVolume:
     """Sample a CT (linear) and its bodies (nearest) in the film's frame.
 
     Args:

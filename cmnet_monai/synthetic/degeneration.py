@@ -11,7 +11,7 @@ import numpy as np
 
 from cmnet_monai.synthetic.anatomy import DISC_MM
 from cmnet_monai.synthetic.bodies import Patient, Vertebra
-from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, add_ellipsoid, add_union
+from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Rng, Tube, add_ellipsoid, add_union
 from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM
 
 _WORN = 0.68
@@ -53,7 +53,7 @@ def add_degeneration(depth: FloatArray, geometry: Geometry, patient: Patient) ->
 
 
 def _add_sclerosis(
-    depth: FloatArray, geometry: Geometry, upper: Vertebra, lower: Vertebra, patient: Patient, rng: np.random.Generator
+    depth: FloatArray, geometry: Geometry, upper: Vertebra, lower: Vertebra, patient: Patient, rng: Rng
 ) -> None:
     """Add dense bone below the end plates of a worn disc, mostly in front."""
     dense = Material(SPONGY_PER_MM * float(rng.uniform(0.5, 2.2)))
@@ -66,7 +66,7 @@ def _add_sclerosis(
         add_ellipsoid(depth, geometry, centre, size, -body.tilt_rad, dense)
 
 
-def _add_gas(depth: FloatArray, geometry: Geometry, upper: Vertebra, rng: np.random.Generator) -> None:
+def _add_gas(depth: FloatArray, geometry: Geometry, upper: Vertebra, rng: Rng) -> None:
     """Take out the gas of a worn disc: a thin dark gap, short or from front to back."""
     low = 0.5 * (upper.corners_mm[2][1] + upper.corners_mm[3][1])
     size = (float(rng.uniform(0.12, 0.42)) * upper.depth_mm, float(rng.uniform(0.6, 1.6)), float(rng.uniform(6, 16)))
@@ -75,7 +75,7 @@ def _add_gas(depth: FloatArray, geometry: Geometry, upper: Vertebra, rng: np.ran
 
 
 def _add_bridge(
-    depth: FloatArray, geometry: Geometry, upper: Vertebra, lower: Vertebra, flowing: bool, rng: np.random.Generator
+    depth: FloatArray, geometry: Geometry, upper: Vertebra, lower: Vertebra, flowing: bool, rng: Rng
 ) -> None:
     """Add bone that grows from the corner of one body to the next, in front (seldom behind)."""
     front = flowing or rng.random() < 0.9
@@ -96,12 +96,7 @@ def _add_bridge(
 
 
 def _add_node(
-    depth: FloatArray,
-    geometry: Geometry,
-    body: Vertebra,
-    lower_side: bool,
-    patient: Patient,
-    rng: np.random.Generator,
+    depth: FloatArray, geometry: Geometry, body: Vertebra, lower_side: bool, patient: Patient, rng: Rng
 ) -> None:
     """Add a Schmorl node: a pit of disc in the end plate with a dense rim."""
     corners, inwards = ((2, 3), -1.0) if lower_side else ((0, 1), 1.0)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cmnet_monai.synthetic.fields import smooth_noise, upsample
-from cmnet_monai.synthetic.projection import FloatArray
+from cmnet_monai.synthetic.projection import Array, FloatArray, Mask, Rng
 
 # 5 x 7 letters, rows from top to bottom.
 _FONT = {
@@ -59,7 +59,7 @@ class Exposure:
     local: float = 0.0
 
 
-def random_exposure(rng: np.random.Generator) -> Exposure:
+def random_exposure(rng: Rng) -> Exposure:
     """Draw an exposure; about one in six is odd: under-exposed, noisy, or with unusual contrast."""
     odd = rng.random() < 0.16
     return Exposure(
@@ -92,17 +92,13 @@ def _coarse_blur(image: FloatArray, sigma_px: float) -> FloatArray:
     return upsample(small, (image.shape[0], image.shape[1]))
 
 
-def expose(
-    depth: FloatArray, reference: float, exposure: Exposure, spacing_mm: float, rng: np.random.Generator
-) -> FloatArray:
+def expose(depth: FloatArray, reference: float, exposure: Exposure, spacing_mm: float, rng: Rng) -> FloatArray:
     """Log signal of a detector: blurred primary and scattered photons with quantum noise.
 
     Args:
-        depth: optical depths, (x, y).
         reference: optical depth behind the spine, which ``exposure`` refers to.
         exposure: how the film is taken.
         spacing_mm: pixel size.
-        rng: draws the noise.
     Returns:
         Optical depth as measured, relative to ``reference``; larger is brighter on the film.
     """
@@ -141,15 +137,12 @@ def _even_out(image: FloatArray, share: float, spacing_mm: float) -> FloatArray:
     return np.asarray(broad + detail * gain, dtype=np.float32)
 
 
-def collimate(
-    image: FloatArray, keep_px: npt.NDArray[np.float64], rng: np.random.Generator
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def collimate(image: FloatArray, keep_px: Array, rng: Rng) -> tuple[FloatArray, Mask]:
     """Shut the film's borders, some of the time.
 
     Args:
         image: values 0 to 1, (x, y).
         keep_px: points that stay inside, (N, 2).
-        rng: draws borders and their grey value.
     Returns:
         The film and its valid area, True inside the collimator.
     """
@@ -171,14 +164,13 @@ def collimate(
     return np.where(valid, image, np.float32(grey)), valid
 
 
-def add_marker(image: FloatArray, patient_px: npt.NDArray[np.float64], side: str, rng: np.random.Generator) -> None:
+def add_marker(image: FloatArray, patient_px: Array, side: str, rng: Rng) -> None:
     """Write a side marker ("L", "RT.", "STANDING"...) into a film, in place, away from the vertebrae.
 
     Args:
         image: values 0 to 1, (x, y).
         patient_px: points to keep away from, (N, 2).
         side: "L" or "R".
-        rng: draws text, place and style.
     """
     text = str(rng.choice([side, side + "T", side + "T."]))
     lines = [text, "STANDING"] if rng.random() < 0.1 else [text]
@@ -214,7 +206,7 @@ def add_marker(image: FloatArray, patient_px: npt.NDArray[np.float64], side: str
         spot[:] = np.maximum(spot, art * level)
 
 
-def quantise(image: FloatArray, bits_stored: int, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
+def quantise(image: FloatArray, bits_stored: int, rng: Rng) -> npt.NDArray[np.uint16]:
     """Store values 0 to 1 in ``bits_stored`` bits; some systems leave part of the range unused."""
     top = float(2**bits_stored - 1)
     low, high = (0.0, top) if rng.random() < 0.6 else (rng.uniform(0, 0.06) * top, rng.uniform(0.6, 1.0) * top)

@@ -13,12 +13,12 @@ import numpy as np
 
 from cmnet_monai.synthetic.detector import Exposure, random_exposure
 from cmnet_monai.synthetic.fields import upsample
-from cmnet_monai.synthetic.projection import FloatArray
+from cmnet_monai.synthetic.projection import FloatArray, Rng
 
 LOOKS = ("a", "b")
 
 
-def random_look(rng: np.random.Generator, look: str | None = None) -> tuple[str, Exposure]:
+def random_look(rng: Rng, look: str | None = None) -> tuple[str, Exposure]:
     """Draw an exposure with a manufacturer's processing; None mixes both, and one film in six is odd.
 
     Returns:
@@ -62,7 +62,7 @@ def random_look(rng: np.random.Generator, look: str | None = None) -> tuple[str,
     )
 
 
-def add_equipment(signal: FloatArray, rng: np.random.Generator) -> None:
+def add_equipment(signal: FloatArray, rng: Rng) -> None:
     """Add grid lines, single streaks and the fall-off along the tube's axis to a log signal, (x, y), in place."""
     nx, ny = signal.shape
     x, y = np.arange(nx, dtype=np.float32)[:, None], np.arange(ny, dtype=np.float32)[None, :]
@@ -78,7 +78,7 @@ def add_equipment(signal: FloatArray, rng: np.random.Generator) -> None:
             signal[at : at + int(rng.integers(1, 4))] += step
 
 
-def lower_resolution(image: FloatArray, rng: np.random.Generator) -> FloatArray:
+def lower_resolution(image: FloatArray, rng: Rng) -> FloatArray:
     """A film that once was kept as a small square picture and was stretched again: blurred more along one axis."""
     nx, ny = image.shape
     small = tuple(min(max(int(n * 0.3), int(rng.uniform(330, 760))), n) for n in (nx, ny))

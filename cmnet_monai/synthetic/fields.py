@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from cmnet_monai.synthetic.projection import FloatArray
+from cmnet_monai.synthetic.projection import FloatArray, Rng
 
 WATER_PER_MM = 0.0195
 """Attenuation of soft tissue, effective for a lumbar radiograph's filtered beam."""
 
 
-def smooth_noise(shape: tuple[int, int], scale: float, rng: np.random.Generator, anisotropy: float = 1.0) -> FloatArray:
+def smooth_noise(shape: tuple[int, int], scale: float, rng: Rng, anisotropy: float = 1.0) -> FloatArray:
     """Smooth random field, mean 0 and standard deviation 1, features of about ``scale`` pixels."""
     coarse = (max(int(shape[0] / scale) + 4, 4), max(int(shape[1] / (scale * anisotropy)) + 4, 4))
     field = rng.standard_normal(coarse).astype(np.float32)

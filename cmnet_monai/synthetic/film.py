@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from cmnet_monai.conventions import LUMBAR, THORACIC
 from cmnet_monai.synthetic import (
-    chest,
     degeneration,
     detector,
     domains,
@@ -25,7 +24,7 @@ from cmnet_monai.synthetic import (
     vertebra,
 )
 from cmnet_monai.synthetic.anatomy import KINDS, Patient, Vertebra, random_patient
-from cmnet_monai.synthetic.projection import FloatArray, Geometry
+from cmnet_monai.synthetic.projection import Array, FloatArray, Geometry, Labels, Mask, Rng
 
 _KIND_SHARES = (0.42, 0.30, 0.16, 0.12, 0.0)
 _SLICES = 26
@@ -55,12 +54,12 @@ class BodyTruth:
     level: str
     label: int
     centre_xy_px: tuple[float, float]
-    corners_xy_px: npt.NDArray[np.float64]
+    corners_xy_px: Array
     deformity: str
     grade: int
     findings: tuple[str, ...]
     slip_mm: float = 0.0
-    plates_xy_px: npt.NDArray[np.float64] | None = None
+    plates_xy_px: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -91,11 +90,11 @@ class SyntheticFilm:
     pixels: npt.NDArray[np.uint16]
     bits_stored: int
     spacing_xy_mm: tuple[float, float]
-    label_map: npt.NDArray[np.uint8]
+    label_map: Labels
     bodies: tuple[BodyTruth, ...]
     faces: str
     findings: tuple[str, ...]
-    valid_area: npt.NDArray[np.bool_]
+    valid_area: Mask
     seed: int
     kind: str
     region: str = "lumbar"
@@ -110,13 +109,11 @@ def place_patient(patient: Patient, shift_xy_mm: tuple[float, float], height_mm:
         return replace(body, centre_mm=(x + shift_xy_mm[0], y + shift_xy_mm[1], z + height_mm))
 
     return replace(
-        patient,
-        vertebrae=tuple(moved(v) for v in patient.vertebrae),
-        sacrum=tuple(moved(v) for v in patient.sacrum),
+        patient, vertebrae=tuple(moved(v) for v in patient.vertebrae), sacrum=tuple(moved(v) for v in patient.sacrum)
     )
 
 
-def _position(patient: Patient, height_px: int, rng: np.random.Generator, region: str) -> tuple[Geometry, Patient]:
+def _position(patient: Patient, height_px: int, rng: Rng, region: str) -> tuple[Geometry, Patient]:
     """Choose film size, source, and where the patient lies on the film."""
     wide = float(rng.choice([0.82, 0.6], p=[0.75, 0.25])) + float(rng.normal(0, 0.03))
     aspect = float(rng.uniform(0.5, 0.9)) if rng.random() < 0.5 else min(max(wide, 0.5), 0.9)
@@ -153,7 +150,7 @@ def _position(patient: Patient, height_px: int, rng: np.random.Generator, region
 
 
 def render_depth(
-    patient: Patient, geometry: Geometry, rng: np.random.Generator, slices: int = _SLICES, region: str = "lumbar"
+    patient: Patient, geometry: Geometry, rng: Rng, slices: int = _SLICES, region: str = "lumbar"
 ) -> FloatArray:
     """Optical depths of a placed patient on the detector, (x, y)."""
     depth = np.zeros(geometry.shape, np.float32)
@@ -168,15 +165,13 @@ def render_depth(
         posterior.add_disc(depth, geometry, body, rng)
     degeneration.add_degeneration(depth, geometry, patient)
     if region != "lumbar":
-        chest.add_shoulders(depth, geometry, patient, rng)
+        soft_tissue.add_shoulders(depth, geometry, patient, rng)
     shadows.add_shadows(depth, geometry, patient, rng)
     hardware.add_hardware(depth, geometry, patient, rng)
     return np.maximum(depth, 0)
 
 
-def render_labels(
-    patient: Patient, geometry: Geometry, valid: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.uint8], tuple[BodyTruth, ...]]:
+def render_labels(patient: Patient, geometry: Geometry, valid: Mask) -> tuple[Labels, tuple[BodyTruth, ...]]:
     """Label map and truth of the bodies of which at least half lies inside ``valid``, patient facing left."""
     labels = np.zeros(geometry.shape, np.uint8)
     truths = []
@@ -200,7 +195,7 @@ def render_labels(
 
 
 def _mirror(truth: BodyTruth, width_px: int) -> BodyTruth:
-    def mirrored(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def mirrored(points: Array) -> Array:
         return points * (-1, 1) + (width_px - 1, 0)
 
     return replace(
@@ -271,9 +266,9 @@ def generate_film(
 
 def finish_film(
     depth: FloatArray,
-    labels_within: Callable[[npt.NDArray[np.bool_]], tuple[npt.NDArray[np.uint8], tuple[BodyTruth, ...]]],
+    labels_within: Callable[[Mask], tuple[Labels, tuple[BodyTruth, ...]]],
     geometry: Geometry,
-    rng: np.random.Generator,
+    rng: Rng,
     *,
     faces: str,
     look: str | None = None,
@@ -285,8 +280,6 @@ def finish_film(
     Args:
         depth: optical depths of a patient who faces left, (x, y).
         labels_within: gives label map and truth of the bodies inside a valid area, patient facing left.
-        geometry: source and detector.
-        rng: draws exposure, processing, collimation and marks.
         faces: "left" or "right".
         look: see `generate_film`.
         region: see `generate_film`: which levels the collimator never hides.
@@ -317,13 +310,13 @@ def check_arguments(least_seed: int, height_px: int, faces: str | None) -> None:
 
 def _develop(
     depth: FloatArray,
-    labels: npt.NDArray[np.uint8],
+    labels: Labels,
     truths: tuple[BodyTruth, ...],
     geometry: Geometry,
     faces: str,
     look: str | None,
     region: str,
-    rng: np.random.Generator,
+    rng: Rng,
 ) -> dict[str, Any]:
     """Expose, process, mirror, collimate, mark and store."""
     look, exposure = domains.random_look(rng, look)

@@ -11,11 +11,11 @@ from scipy import ndimage
 from cmnet_monai.conventions import LEVEL_OF_LABEL
 from cmnet_monai.synthetic import soft_tissue
 from cmnet_monai.synthetic.anatomy import Patient, random_patient
-from cmnet_monai.synthetic.ct_bodies import Array, split_bodies, to_verse
+from cmnet_monai.synthetic.ct_bodies import split_bodies, to_verse
 from cmnet_monai.synthetic.ct_projection import attenuation, middle_third, project, silhouettes
 from cmnet_monai.synthetic.ct_warp import FilmVolume, random_warp, warp_volume
 from cmnet_monai.synthetic.film import BodyTruth, SyntheticFilm, check_arguments, finish_film, place_patient
-from cmnet_monai.synthetic.projection import FloatArray, Geometry, Point3
+from cmnet_monai.synthetic.projection import Array, FloatArray, Geometry, Labels, Mask, Point3, Rng
 
 OUTLINES = ("silhouette", "middle")
 _MIN_VISIBLE = 0.5
@@ -46,7 +46,7 @@ class LabelledCT:
     """
 
     hu: FloatArray
-    bodies: npt.NDArray[np.uint8]
+    bodies: Labels
     to_index: Array
     box_mm: Array
     spine_mm: tuple[float, float]
@@ -134,7 +134,7 @@ def prepare_ct(
     )
 
 
-def _cropped(labels: npt.NDArray[np.uint8], affine: Array) -> tuple[slice, ...]:
+def _cropped(labels: Labels, affine: Array) -> tuple[slice, ...]:
     """Window of a volume that ends 60 mm beyond the labels along the axis that is nearest to the patient's."""
     axis = int(np.argmax(np.abs(affine[2, :3])))
     present = np.flatnonzero(labels.any(axis=tuple(a for a in range(3) if a != axis)))
@@ -200,7 +200,7 @@ def film_of(
     )
 
 
-def _part(ct: LabelledCT, rng: np.random.Generator) -> tuple[float, float]:
+def _part(ct: LabelledCT, rng: Rng) -> tuple[float, float]:
     """Which part of a CT goes on the film, film y from top to bottom; of a long one rather the lower end."""
     low, high = ct.spine_mm
     low, high = max(low - _UNLABELLED_MM, ct.box_mm[0, 1]), min(high + _UNLABELLED_MM, ct.box_mm[1, 1])
@@ -219,7 +219,7 @@ def _within_labels(part_mm: tuple[float, float], volume: FilmVolume) -> tuple[fl
 
 
 def _position(
-    ct: LabelledCT, part_mm: tuple[float, float], patient: Patient, height_px: int, rng: np.random.Generator
+    ct: LabelledCT, part_mm: tuple[float, float], patient: Patient, height_px: int, rng: Rng
 ) -> tuple[Geometry, Point3, Patient]:
     """Choose film, source and place: a part of the CT from top to bottom about fills the film.
 
@@ -245,7 +245,7 @@ def _position(
 
 
 def _depth(
-    ct: LabelledCT, volume: FilmVolume, corner: Point3, geometry: Geometry, patient: Patient, rng: np.random.Generator
+    ct: LabelledCT, volume: FilmVolume, corner: Point3, geometry: Geometry, patient: Patient, rng: Rng
 ) -> FloatArray:
     """Optical depths: the CT's attenuation in excess of its soft tissue, within the trunk of a random patient.
 
@@ -262,7 +262,7 @@ def _depth(
     return np.maximum(depth, 0)
 
 
-def _without_spurs(mask: npt.NDArray[np.bool_], geometry: Geometry) -> npt.NDArray[np.bool_]:
+def _without_spurs(mask: Mask, geometry: Geometry) -> Mask:
     """A silhouette without what is narrower than 8 mm and stands out by more than 2 mm: osteophytes, stray voxels."""
     found = ndimage.find_objects(mask.astype(np.uint8))
     if not found:
@@ -278,9 +278,7 @@ def _without_spurs(mask: npt.NDArray[np.bool_], geometry: Geometry) -> npt.NDArr
     return out
 
 
-def _label(
-    shadows: dict[int, npt.NDArray[np.bool_]], whole_px: dict[int, float], valid: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.uint8], tuple[BodyTruth, ...]]:
+def _label(shadows: dict[int, Mask], whole_px: dict[int, float], valid: Mask) -> tuple[Labels, tuple[BodyTruth, ...]]:
     """Label map and truth of the bodies of which at least half is visible, whether film, collimator or CT cuts them."""
     labels = np.zeros(valid.shape, np.uint8)
     usual = float(np.median(list(whole_px.values()))) if whole_px else 0.0

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-from cmnet_monai.synthetic.projection import FloatArray
+from cmnet_monai.synthetic.projection import Array, FloatArray, Rng
 
 # 5 x 7 digits, rows from top to bottom.
 _DIGITS = (
@@ -23,13 +22,12 @@ _DIGITS = (
 )
 
 
-def add_marks(image: FloatArray, avoid_px: npt.NDArray[np.float64], rng: np.random.Generator) -> None:
+def add_marks(image: FloatArray, avoid_px: Array, rng: Rng) -> None:
     """Add printed digits in a corner, measuring lines, or retouched spots, each to a few films, in place.
 
     Args:
         image: values 0 to 1, (x, y).
         avoid_px: points that print keeps away from, (N, 2); lines and spots may lie anywhere.
-        rng: draws what and where.
     """
     if rng.random() < 0.12:
         _print(image, avoid_px, rng)
@@ -39,7 +37,7 @@ def add_marks(image: FloatArray, avoid_px: npt.NDArray[np.float64], rng: np.rand
         _retouch(image, rng)
 
 
-def _print(image: FloatArray, avoid_px: npt.NDArray[np.float64], rng: np.random.Generator) -> None:
+def _print(image: FloatArray, avoid_px: Array, rng: Rng) -> None:
     glyphs = [np.array([[int(c) for c in row] for row in digit.split()], np.float32) for digit in _DIGITS]
     lines = int(rng.integers(1, 5))
     count = int(rng.integers(4, 13))
@@ -60,7 +58,7 @@ def _print(image: FloatArray, avoid_px: npt.NDArray[np.float64], rng: np.random.
         spot[:] = np.maximum(spot, art * np.float32(rng.uniform(0.6, 1.0)))
 
 
-def _measure(image: FloatArray, rng: np.random.Generator) -> None:
+def _measure(image: FloatArray, rng: Rng) -> None:
     """Draw one to three thin lines with a small cross at each end."""
     nx, ny = image.shape
     grey = float(rng.choice([1.0, 0.0, rng.uniform(0.5, 1)]))
@@ -77,7 +75,7 @@ def _measure(image: FloatArray, rng: np.random.Generator) -> None:
         image[x[inside], y[inside]] = grey
 
 
-def _retouch(image: FloatArray, rng: np.random.Generator) -> None:
+def _retouch(image: FloatArray, rng: Rng) -> None:
     """Smooth small discs, as removed annotations leave them."""
     nx, ny = image.shape
     for _ in range(int(rng.integers(4, 50))):

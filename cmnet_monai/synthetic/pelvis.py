@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
 from cmnet_monai.synthetic.bodies import Patient
 from cmnet_monai.synthetic.fields import WATER_PER_MM
 from cmnet_monai.synthetic.projection import (
+    Array,
     FloatArray,
     Geometry,
     Material,
     Point3,
+    Rng,
     Tube,
+    add_curve,
     add_ellipsoid,
     add_plate,
     add_tube,
     add_union,
 )
-from cmnet_monai.synthetic.ridges import add_curve
 from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM
 
 # A hip bone seen from the side, as fractions of the distance from the hip to S1's end plate, in the frame in which
@@ -46,7 +47,7 @@ def hip_centre(patient: Patient) -> Point3:
     )
 
 
-def _outline(rng: np.random.Generator, height: float, reach: float) -> npt.NDArray[np.float64]:
+def _outline(rng: Rng, height: float, reach: float) -> Array:
     """Smooth outline of a hip bone, (130, 3): posterior, down, out; the crest ``height`` times as high as usual."""
     crest, below = np.array(_CREST), np.array(_BELOW)
     crest[:, 1] = -0.24 + (crest[:, 1] + 0.24) * height
@@ -58,7 +59,7 @@ def _outline(rng: np.random.Generator, height: float, reach: float) -> npt.NDArr
     return np.asarray(spline(np.linspace(0, len(points), 131)[:-1]), dtype=np.float64)
 
 
-def add_pelvis(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def add_pelvis(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add both hip bones, hip joints and thigh bones, each side in its own perspective and slightly turned."""
     hip = hip_centre(patient)
     unit = _HIP_MM * patient.size
@@ -82,13 +83,7 @@ def add_pelvis(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
 
 
 def _add_wing_of_ilium(
-    depth: FloatArray,
-    geometry: Geometry,
-    patient: Patient,
-    outline: npt.NDArray[np.float64],
-    z_mm: npt.NDArray[np.float64],
-    strength: float,
-    rng: np.random.Generator,
+    depth: FloatArray, geometry: Geometry, patient: Patient, outline: Array, z_mm: Array, strength: float, rng: Rng
 ) -> None:
     """Add a hip bone: two thin tables, a thick rim, and the crest as a dense line."""
     cortical = CORTICAL_PER_MM * patient.cortex * strength
@@ -106,7 +101,7 @@ def _add_wing_of_ilium(
 
 
 def _add_arcuate_line(
-    depth: FloatArray, geometry: Geometry, patient: Patient, hip: Point3, side: float, rng: np.random.Generator
+    depth: FloatArray, geometry: Geometry, patient: Patient, hip: Point3, side: float, rng: Rng
 ) -> None:
     """Add the dense ridge from the sacro-iliac joint, in front of S1 and S2, to the roof of the hip joint."""
     s1 = patient.sacrum[0]
@@ -123,9 +118,7 @@ def _add_arcuate_line(
     add_curve(depth, geometry, [start, middle, goal], (radius, 1.3 * radius), Material(strength), (flat, flat), rng)
 
 
-def _add_hip(
-    depth: FloatArray, geometry: Geometry, patient: Patient, at: Point3, flex: float, rng: np.random.Generator
-) -> None:
+def _add_hip(depth: FloatArray, geometry: Geometry, patient: Patient, at: Point3, flex: float, rng: Rng) -> None:
     """Add a hip joint and its thigh bone, bent forwards by ``flex`` radians."""
     k = patient.size
     cortical = CORTICAL_PER_MM * patient.cortex

@@ -10,13 +10,22 @@ import numpy as np
 from cmnet_monai.conventions import LABEL_OF_LEVEL
 from cmnet_monai.synthetic.bodies import Patient, Vertebra
 from cmnet_monai.synthetic.fields import smooth_noise
-from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Point3, Tube, add_ellipsoid, add_union
-from cmnet_monai.synthetic.ridges import add_curve
+from cmnet_monai.synthetic.projection import (
+    FloatArray,
+    Geometry,
+    Material,
+    Point3,
+    Rng,
+    Tube,
+    add_curve,
+    add_ellipsoid,
+    add_union,
+)
 from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM
 
 
 def add_posterior_elements(
-    depth: FloatArray, geometry: Geometry, vertebra: Vertebra, patient: Patient, rng: np.random.Generator
+    depth: FloatArray, geometry: Geometry, vertebra: Vertebra, patient: Patient, rng: Rng
 ) -> None:
     """Add pedicles, articular and transverse processes, laminae and the spinous process of one vertebra."""
     x, y, z = vertebra.centre_mm
@@ -36,12 +45,7 @@ def add_posterior_elements(
 
 
 def _add_arch(
-    bone: FloatArray,
-    geometry: Geometry,
-    vertebra: Vertebra,
-    patient: Patient,
-    side: float,
-    rng: np.random.Generator,
+    bone: FloatArray, geometry: Geometry, vertebra: Vertebra, patient: Patient, side: float, rng: Rng
 ) -> None:
     """Add one half of a neural arch: pedicle, articular and transverse processes, lamina, and the foramen's border."""
     lumbar = vertebra.level.startswith("L")
@@ -81,13 +85,7 @@ def _add_arch(
 
 
 def _add_borders(
-    bone: FloatArray,
-    geometry: Geometry,
-    vertebra: Vertebra,
-    at: tuple[float, float, float],
-    cortical: float,
-    broken: bool,
-    rng: np.random.Generator,
+    bone: FloatArray, geometry: Geometry, vertebra: Vertebra, at: Point3, cortical: float, broken: bool, rng: Rng
 ) -> None:
     """Add the thin dense lines along an arch: pedicle above and below, front of the facet, joint space."""
     joint, up, w = at
@@ -105,9 +103,7 @@ def _add_borders(
         add_curve(bone, geometry, points, (radius, radius), Material(cortical), (flat, flat), rng, 8)
 
 
-def _add_spinous_process(
-    bone: FloatArray, geometry: Geometry, vertebra: Vertebra, patient: Patient, rng: np.random.Generator
-) -> None:
+def _add_spinous_process(bone: FloatArray, geometry: Geometry, vertebra: Vertebra, patient: Patient, rng: Rng) -> None:
     """Add the spinous process: a tall plate on a lumbar body, a rod that points down on a thoracic one."""
     d, h, k = 0.5 * vertebra.depth_mm, vertebra.height_mm, patient.size
     cortical = CORTICAL_PER_MM * patient.cortex
@@ -139,9 +135,7 @@ def bears_ribs(vertebra: Vertebra, patient: Patient) -> bool:
     return vertebra.label <= LABEL_OF_LEVEL["T12"] + shift
 
 
-def add_ribs(
-    depth: FloatArray, geometry: Geometry, patient: Patient, vertebra: Vertebra, rng: np.random.Generator
-) -> None:
+def add_ribs(depth: FloatArray, geometry: Geometry, patient: Patient, vertebra: Vertebra, rng: Rng) -> None:
     """Add a thoracic vertebra's pair of ribs: back from the body to the angle, then forwards and down the flank."""
     number = vertebra.label - LABEL_OF_LEVEL["T1"] + 1
     material = Material(SPONGY_PER_MM * patient.bone * 0.8, CORTICAL_PER_MM * patient.cortex, 0.9)
@@ -165,7 +159,7 @@ def add_ribs(
         add_union(depth, geometry, tubes, material, hollow=True)
 
 
-def add_disc(depth: FloatArray, geometry: Geometry, vertebra: Vertebra, rng: np.random.Generator) -> None:
+def add_disc(depth: FloatArray, geometry: Geometry, vertebra: Vertebra, rng: Rng) -> None:
     """Add the disc below a body: fibrous cartilage, a little denser than the fat and muscle around it."""
     low = 0.5 * (vertebra.corners_mm[2][1] + vertebra.corners_mm[3][1])
     size = (0.52 * vertebra.depth_mm, 5.5, 0.5 * vertebra.width_mm)

@@ -2,7 +2,9 @@
 
 World coordinates are millimetres: x runs from anterior to posterior of a patient who faces left, y downwards and z
 from the detector (z = 0) towards the source. The detector map has MONAI's axis order (x, y); its values are optical
-depths (attenuation times path length), to which Beer-Lambert's law is applied by the detector model.
+depths (attenuation times path length), to which Beer-Lambert's law is applied by the detector model. A function whose
+name begins with "add" changes such a map, `depth`, in place; `geometry` is that of source and detector, `rng` draws
+whatever is random.
 """
 
 from __future__ import annotations
@@ -12,11 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.interpolate import CubicSpline
 from skimage import draw
 
+Rng = np.random.Generator
 FloatArray = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Labels = npt.NDArray[np.uint8]
 Window = tuple[slice, slice]
 Point3 = tuple[float, float, float]
+Corners = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class Geometry:
             raise ValueError(f"plane at {z_mm} mm is not below the source at {self.source_mm} mm")
         return self.source_mm / (self.source_mm - z_mm)
 
-    def to_detector_mm(self, point: Point3) -> tuple[float, float, float]:
+    def to_detector_mm(self, point: Point3) -> Point3:
         """Project a world point; returns its detector x and y in mm and its magnification."""
         scale = self.magnification(point[2])
         cx, cy = self.central_xy_mm
@@ -101,12 +109,9 @@ def add_tube(
     """Add a tapered round tube with spherical ends to a map of optical depths, in place.
 
     Args:
-        depth: optical depths, (x, y).
-        geometry: source and detector.
         start: one end of the axis, world mm.
         end: the other end.
         radii: radius at start and end, mm.
-        material: attenuation of core and shell.
         flatness: extent along the rays relative to a round tube.
     """
     x0, y0, m0 = geometry.to_detector_mm(start)
@@ -151,10 +156,7 @@ def add_union(
     """Add tubes that make up one bone: where they overlap, the longest path counts once.
 
     Args:
-        depth: optical depths, (x, y), changed in place.
-        geometry: source and detector.
         tubes: the parts of the bone.
-        material: attenuation of core and shell.
         hollow: False takes the outer ``3 * shell_mm`` of each path as shell, which is quick and gives a steep border;
             True takes a shell ``shell_mm`` thick, which shows as a bright line along the border.
     """
@@ -222,22 +224,14 @@ def _half_chord(dist2: FloatArray, radius: FloatArray) -> FloatArray:
 
 
 def add_ellipsoid(
-    depth: FloatArray,
-    geometry: Geometry,
-    centre: Point3,
-    semi_axes: Point3,
-    angle_rad: float,
-    material: Material,
+    depth: FloatArray, geometry: Geometry, centre: Point3, semi_axes: Point3, angle_rad: float, material: Material
 ) -> None:
     """Add an ellipsoid, optionally with a shell, to a map of optical depths, in place.
 
     Args:
-        depth: optical depths, (x, y).
-        geometry: source and detector.
         centre: world mm.
         semi_axes: in the image plane along the turned x and y, then along z; mm.
         angle_rad: turn of the first axis from x towards y.
-        material: attenuation of core and shell.
     """
     cx, cy, scale = geometry.to_detector_mm(centre)
     reach = max(semi_axes[0], semi_axes[1]) * scale
@@ -262,22 +256,19 @@ def add_ellipsoid(
 def add_plate(
     depth: FloatArray,
     geometry: Geometry,
-    outline: npt.NDArray[np.float64],
-    z_mm: float | npt.NDArray[np.float64],
-    thickness_mm: tuple[float, float, float],
+    outline: Array,
+    z_mm: float | Array,
+    thickness_mm: Point3,
     material: Material,
-    rng: np.random.Generator,
+    rng: Rng,
 ) -> None:
     """Add a plate seen face on, thicker at its border, to a map of optical depths, in place.
 
     Args:
-        depth: optical depths, (x, y).
-        geometry: source and detector.
         outline: corners of its outline, (N, 2), world mm.
         z_mm: height of the plate above the detector, one number or one for each corner, (N,).
         thickness_mm: thickness inside, extra thickness at the border, and the border's width.
         material: attenuation of core and of the shell, which the border's rim shows.
-        rng: draws the unevenness of its thickness.
     """
     heights = np.broadcast_to(np.asarray(z_mm, dtype=np.float64), (len(outline),))
     scales = np.array([geometry.magnification(float(z)) for z in heights])
@@ -306,3 +297,42 @@ def add_plate(
     plate = ndimage.gaussian_filter(plate, 0.8, truncate=2.0)
     fine = ndimage.zoom(plate, step, order=1, grid_mode=True, mode="nearest")
     depth[window] += fine[: size[0], : size[1]]
+
+
+def add_curve(
+    depth: FloatArray,
+    geometry: Geometry,
+    points: list[Point3],
+    radius_mm: tuple[float, float],
+    material: Material,
+    flatness: tuple[float, float],
+    rng: Rng,
+    count: int = 18,
+) -> None:
+    """Add a bony ridge through points: uneven, and fading out at both ends.
+
+    Args:
+        points: at least two world points in mm.
+        radius_mm: half its width on the film at both ends.
+        flatness: extent along the rays over its width at both ends.
+        count: number of straight pieces.
+    """
+    knots = np.asarray(points, dtype=np.float64)
+    step = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1) + 1e-6)])
+    share = np.linspace(0, 1, count + 1)
+    path = CubicSpline(step, knots)(share * step[-1])
+    marks = np.linspace(0, 1, 8)
+    for axis in (0, 1):
+        path[:, axis] += np.interp(share, marks, rng.normal(0, 0.35, 8))
+    radii = radius_mm[0] + share * (radius_mm[1] - radius_mm[0])
+    flat = (flatness[0] + share * (flatness[1] - flatness[0])) * np.interp(share, marks, rng.uniform(0.4, 1.25, 8))
+    flat *= np.clip(np.minimum(share, 1 - share) / 0.2, 0.05, 1)
+    tubes = [
+        Tube(_point(path[i]), _point(path[i + 1]), (float(radii[i]), float(radii[i + 1])), float(flat[i]))
+        for i in range(count)
+    ]
+    add_union(depth, geometry, tubes, material)
+
+
+def _point(row: Array) -> Point3:
+    return float(row[0]), float(row[1]), float(row[2])

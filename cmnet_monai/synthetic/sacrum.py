@@ -8,14 +8,33 @@ from itertools import pairwise
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from cmnet_monai.synthetic.bodies import Patient, Vertebra
+from cmnet_monai.conventions import LABEL_OF_LEVEL
+from cmnet_monai.synthetic.bodies import Patient, SacrumLook, Vertebra
 from cmnet_monai.synthetic.fields import smooth_noise
-from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, add_ellipsoid, add_plate, add_union
-from cmnet_monai.synthetic.ridges import add_curve
+from cmnet_monai.synthetic.projection import (
+    Array,
+    Corners,
+    FloatArray,
+    Geometry,
+    Material,
+    Rng,
+    Tube,
+    add_curve,
+    add_ellipsoid,
+    add_plate,
+    add_union,
+)
 from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM, add_body
 
+SEGMENTS = 6
+"""S1 to S5, and the coccyx as one piece."""
 
-def add_sacrum(depth: FloatArray, geometry: Geometry, patient: Patient, slices: int, rng: np.random.Generator) -> None:
+_DEPTH_MM = (34.5, 20.5, 16.0, 13.0, 10.5, 8.5, 6.5)
+_HEIGHT_MM = (27.5, 23.5, 20.0, 17.0, 15.0, 24.0)
+_WIDTH_MM = (50.0, 42.0, 34.0, 28.0, 22.0, 12.0)
+
+
+def add_sacrum(depth: FloatArray, geometry: Geometry, patient: Patient, slices: int, rng: Rng) -> None:
     """Add S1 to the coccyx to a map of optical depths, (x, y), in place."""
     spots = [geometry.to_detector_mm(segment.centre_mm) for segment in patient.sacrum]
     xs, ys = [spot[0] for spot in spots], [spot[1] for spot in spots]
@@ -44,7 +63,7 @@ def add_sacrum(depth: FloatArray, geometry: Geometry, patient: Patient, slices: 
     depth[window] += bone
 
 
-def _add_bodies(depth: FloatArray, geometry: Geometry, patient: Patient, slices: int, rng: np.random.Generator) -> None:
+def _add_bodies(depth: FloatArray, geometry: Geometry, patient: Patient, slices: int, rng: Rng) -> None:
     """Add the bodies: S1 with its own upper end plate, the others fused, their discs more or less gone."""
     look = patient.sacrum_look
     for i, segment in enumerate(patient.sacrum):
@@ -57,7 +76,7 @@ def _add_bodies(depth: FloatArray, geometry: Geometry, patient: Patient, slices:
         add_body(depth, geometry, segment, patient.bone * fade, cortex, count, rng, (upper, lower), wall)
 
 
-def _add_front(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_front(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add the pelvic surface: one continuous dense line, faint before S1 and sharp from S2 to S5."""
     look, k = patient.sacrum_look, patient.size
     cortical = CORTICAL_PER_MM * patient.cortex * look.front
@@ -73,7 +92,7 @@ def _add_front(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
     add_curve(depth, geometry, knots, (width, 0.9 * width), line, (long, 0.5 * long), rng, 26)
 
 
-def _add_canal(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_canal(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add the walls of the sacral canal and the median crest behind it."""
     look, k = patient.sacrum_look, patient.size
     cortical = CORTICAL_PER_MM * patient.cortex * look.dorsal
@@ -100,7 +119,7 @@ def _add_canal(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
     add_union(depth, geometry, mass, Material(spongy * 0.5, 0.35 * cortical, 0.6), hollow=True)
 
 
-def _add_wing(depth: FloatArray, geometry: Geometry, patient: Patient, side: float, rng: np.random.Generator) -> None:
+def _add_wing(depth: FloatArray, geometry: Geometry, patient: Patient, side: float, rng: Rng) -> None:
     """Add a lateral mass, which overlies S1 and the disc above it, and the dense line of its front border.
 
     The line runs from the facet over the body of S1 to the junction with S2, where the arcuate line goes on.
@@ -145,7 +164,7 @@ def _add_wing(depth: FloatArray, geometry: Geometry, patient: Patient, side: flo
     add_curve(depth, geometry, points, (radius, 1.2 * radius), Material(cortical), (flat, flat), rng, 10)
 
 
-def _add_joint(depth: FloatArray, geometry: Geometry, patient: Patient, side: float, rng: np.random.Generator) -> None:
+def _add_joint(depth: FloatArray, geometry: Geometry, patient: Patient, side: float, rng: Rng) -> None:
     """Add the dense lines of a sacro-iliac joint: an ear-shaped arc over S1 to S3, and short irregular ridges."""
     s1 = patient.sacrum[0]
     d, h = s1.depth_mm, s1.height_mm
@@ -164,9 +183,7 @@ def _add_joint(depth: FloatArray, geometry: Geometry, patient: Patient, side: fl
         add_curve(depth, geometry, points, (radius, 0.7 * radius), ridge, (4.0, 2.0), rng, 8)
 
 
-def _add_foramina(
-    depth: FloatArray, geometry: Geometry, patient: Patient, side: float, rng: np.random.Generator
-) -> None:
+def _add_foramina(depth: FloatArray, geometry: Geometry, patient: Patient, side: float, rng: Rng) -> None:
     """Take the foramina of S1 to S4 out of a lateral mass: dark gaps with a dense lower border."""
     strength = float(rng.choice([0.0, rng.uniform(0.3, 1.0)], p=[0.35, 0.65]))
     cortical = CORTICAL_PER_MM * patient.cortex * strength
@@ -179,7 +196,7 @@ def _add_foramina(
         add_ellipsoid(depth, geometry, centre, axes, -segment.tilt_rad + float(rng.normal(0, 0.4)), hole)
 
 
-def _add_facets(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_facets(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add S1's superior articular processes, which meet L5's."""
     s1: Vertebra = patient.sacrum[0]
     k, d, h = patient.size, s1.corners_mm[1][0], s1.height_mm
@@ -195,3 +212,102 @@ def _add_facets(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np
             Tube(s1.to_world(d - 3, 0.0, side), start, (8 * k, 7 * k), 0.8),
         ]
         add_union(depth, geometry, parts, dense, hollow=True)
+
+
+def _curve_deg(rng: Rng) -> Array:
+    """Tilt of each segment relative to the sacral slope; positive runs backwards."""
+    steps = (
+        rng.normal(3, 5),
+        rng.normal(13, 8),
+        rng.normal(-3, 8),
+        -abs(rng.normal(17, 11)),
+        -abs(rng.normal(22, 13)),
+        -abs(rng.normal(20, 22)),
+    )
+    return np.asarray(np.cumsum(steps), dtype=np.float64)
+
+
+def random_look(rng: Rng, transitional: str = "") -> SacrumLook:
+    """Draw how clearly the parts of a sacrum show; a sacralised segment has a clear remnant disc below it."""
+    clear = float(rng.choice([0.0, 0.25, 0.6, 1.0], p=[0.2, 0.3, 0.3, 0.2]))
+    if transitional == "sacralised":
+        clear = 1.0
+    remnants = clear * rng.uniform(0.7, 1.2), *(rng.uniform(0.0, 0.6, 3) * rng.choice([0.3, 1.0]))
+    faint = float(rng.choice([1.0, rng.uniform(0.2, 0.6)], p=[0.75, 0.25]))
+    return SacrumLook(
+        remnants=tuple(float(v) for v in remnants),  # type: ignore[arg-type]
+        front=faint * float(rng.uniform(0.5, 1.3)),
+        dorsal=faint * float(rng.uniform(0.4, 1.2)),
+        wing=float(rng.uniform(0.25, 1.1)),
+        table=float(rng.choice([1.0, rng.uniform(0.2, 0.7)], p=[0.75, 0.25])) * float(rng.uniform(0.7, 1.1)),
+    )
+
+
+def random_sacrum(
+    rng: Rng, sacral_slope: float, size: float, transitional: str = "", domed: bool = False
+) -> tuple[Vertebra, ...]:
+    """Draw S1 to S5 and a coccyx along the sacral curve, the middle of S1's upper end plate at the origin.
+
+    Args:
+        sacral_slope: tilt of S1's upper end plate in degrees.
+        size: scale of the skeleton.
+        transitional: "sacralised" squares S1 and opens the disc below it.
+        domed: round off S1's upper end plate, as under a high-grade slip.
+    """
+    tilts = np.deg2rad(sacral_slope + _curve_deg(rng))
+    depths = np.array(_DEPTH_MM) * size * rng.uniform(0.93, 1.07) * rng.uniform(0.96, 1.04, len(_DEPTH_MM))
+    heights = np.array(_HEIGHT_MM) * size * rng.uniform(0.9, 1.1, SEGMENTS)
+    widths = np.array(_WIDTH_MM) * size
+    gaps = np.array([0.0, rng.choice([0.0, rng.uniform(0.5, 4.0)]), *rng.uniform(0.0, 1.2, 3), rng.uniform(0.3, 2.0)])
+    taper = float(rng.uniform(0.86, 1.2))
+    if transitional == "sacralised":
+        depths[1:3] *= (1.35, 1.1)
+        gaps[1] = rng.uniform(2.0, 5.0)
+        taper = 0.95
+    lean = float(rng.uniform(-0.03, 0.15))
+    x = y = 0.0
+    out = []
+    for i in range(SEGMENTS):
+        tilt, h = float(tilts[i]), float(heights[i])
+        x, y = x + gaps[i] * np.sin(tilt), y + gaps[i] * np.cos(tilt)
+        corners = _corners(i, h, depths, taper, lean, float(tilts[0]) - np.deg2rad(sacral_slope))
+        cx, cy = x + 0.5 * h * np.sin(tilt), y + 0.5 * h * np.cos(tilt)
+        plain = (float(rng.uniform(0.2, 1.8)), 0.3)
+        out.append(
+            Vertebra(
+                level=f"S{i + 1}",
+                label=LABEL_OF_LEVEL["S1"] if i == 0 else 0,
+                centre_mm=(float(cx), float(cy), 0.0),
+                tilt_rad=tilt,
+                axial_rad=0.0,
+                lateral_rad=float(rng.normal(0, 0.02)) if i == 0 else 0.0,
+                corners_mm=corners,
+                bowl_mm=(float(rng.uniform(-4.0, -1.5)), 0.3) if domed and i == 0 else plain,
+                fracture_bowl_mm=(0.0, 0.0),
+                waist_mm=(float(rng.uniform(0.6, 2.2)), 0.3),
+                width_mm=float(widths[i]),
+            )
+        )
+        middle = 0.5 * (corners[2][0] + corners[3][0])
+        x = cx + 0.5 * h * np.sin(tilt) + middle * np.cos(tilt)
+        y = cy + 0.5 * h * np.cos(tilt) - middle * np.sin(tilt)
+    return tuple(out)
+
+
+def _corners(i: int, height: float, depths: Array, taper: float, lean: float, table: float) -> Corners:
+    """Body corners of segment ``i``; S1 has its upper end plate turned back by ``table`` and tapers strongly."""
+    back = 0.5 * float(depths[i])
+    if i > 0:
+        low_post = back - 0.1 * float(depths[i])
+        low_ant = low_post - 1.05 * float(depths[i + 1])
+        return (-back, -0.5 * height), (back, -0.5 * height), (low_post, 0.5 * height), (low_ant, 0.5 * height)
+    low_post = back - lean * float(depths[0])
+    low_ant = low_post - float(depths[1]) / taper
+    # The plate keeps the sacral slope while the body's axis leans further back.
+    drop = back * float(np.tan(table))
+    return (
+        (-back, -0.5 * height - drop),
+        (back, -0.5 * height + drop),
+        (low_post, 0.34 * height),
+        (low_ant, 0.58 * height),
+    )

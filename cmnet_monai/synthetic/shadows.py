@@ -13,6 +13,7 @@ from cmnet_monai.synthetic.projection import (
     Geometry,
     Material,
     Point3,
+    Rng,
     Tube,
     add_ellipsoid,
     add_tube,
@@ -23,7 +24,7 @@ from cmnet_monai.synthetic.vertebra import CORTICAL_PER_MM, SPONGY_PER_MM
 _METAL_PER_MM = 0.25
 
 
-def add_shadows(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def add_shadows(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add what a patient wears, carries and holds before the spine to a map of optical depths, (x, y), in place."""
     for chance, add in (
         (0.25, _add_breast),
@@ -43,7 +44,7 @@ def _spine_at(patient: Patient, level: str) -> Point3:
     return next(v for v in patient.vertebrae if v.level == level).centre_mm
 
 
-def _add_breast(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_breast(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add breasts before the lower chest: broad bright shadows with a sharp lower border."""
     x, y, z = _spine_at(patient, "T11")
     for side in (-1.0, 1.0):
@@ -56,7 +57,7 @@ def _add_breast(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np
         add_ellipsoid(depth, geometry, at, axes, float(rng.uniform(-0.5, 0.5)), Material(WATER_PER_MM * 0.8))
 
 
-def _add_arm(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_arm(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add a forearm or upper arm that was not lifted out of the way."""
     x, y, z = _spine_at(patient, str(rng.choice(["T10", "T12", "L2"])))
     heading = float(rng.uniform(-0.6, 0.9))
@@ -67,7 +68,7 @@ def _add_arm(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.ra
     add_union(depth, geometry, [Tube(start, end, (10.0, 9.0))], bone, hollow=True)
 
 
-def _add_fold(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_fold(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add skin folds of belly, waist or back: a line with a darker and a brighter side."""
     x, y, z = _spine_at(patient, str(rng.choice(["L1", "L3", "L5"])))
     for _ in range(int(rng.integers(1, 4))):
@@ -79,7 +80,7 @@ def _add_fold(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.r
         add_tube(depth, geometry, start, end, (float(rng.uniform(2, 9)), 0.6), Material(strength), flatness=2.5)
 
 
-def _add_aorta(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_aorta(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add a calcified aorta: broken lines before L1 to L4, which end at the bifurcation."""
     wide = float(rng.uniform(16, 30))
     tubes: list[Tube] = []
@@ -98,7 +99,7 @@ def _add_aorta(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
         add_union(depth, geometry, tubes, Material(CORTICAL_PER_MM * float(rng.uniform(0.3, 1.0))))
 
 
-def _add_clothing(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_clothing(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add a waistband or hem (lines across the film), buttons, or a bra's clasp."""
     x, y, z = _spine_at(patient, str(rng.choice(["T11", "L4"])))
     what = rng.choice(["band", "buttons", "folds"])
@@ -117,7 +118,7 @@ def _add_clothing(depth: FloatArray, geometry: Geometry, patient: Patient, rng: 
         add_tube(depth, geometry, *ends, (radius, radius), Material(WATER_PER_MM * float(rng.uniform(0.3, 1.6))))
 
 
-def _add_clips(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_clips(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add surgical clips, a shunt of metal dots, or a coil in the pelvis."""
     x, y, z = _spine_at(patient, str(rng.choice(["L1", "L3", "L5"])))
     at = np.array([x - rng.uniform(10, 80), y + rng.normal(0, 30)])
@@ -129,7 +130,7 @@ def _add_clips(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.
         add_tube(depth, geometry, *ends, (0.8, 0.8), Material(_METAL_PER_MM))
 
 
-def _add_stomach(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_stomach(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Take out the gas of the stomach below the left dome, at times with a fluid level."""
     x, y, z = _spine_at(patient, "T12")
     px, py, scale = geometry.to_detector_mm((x - float(rng.uniform(15, 75)), y + float(rng.uniform(-15, 45)), z + 40))
@@ -149,7 +150,7 @@ def _add_stomach(depth: FloatArray, geometry: Geometry, patient: Patient, rng: n
     depth[window] -= chord.astype(np.float32) * np.float32(WATER_PER_MM * rng.uniform(8, 34))
 
 
-def _add_stones(depth: FloatArray, geometry: Geometry, patient: Patient, rng: np.random.Generator) -> None:
+def _add_stones(depth: FloatArray, geometry: Geometry, patient: Patient, rng: Rng) -> None:
     """Add gallstones, kidney stones or phleboliths."""
     x, y, z = _spine_at(patient, str(rng.choice(["L1", "L2", "L5"])))
     at = (x - float(rng.uniform(-10, 70)), y + float(rng.normal(0, 30)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cmnet_monai.synthetic.bodies import Vertebra
+from cmnet_monai.synthetic.projection import Rng
 
 _LORDOSIS_SHARE = {"L5": 0.34, "L4": 0.22, "L3": 0.20, "L2": 0.16, "L1": 0.08}
 _KYPHOSIS_DEG = {"T12": 0.8, "T11": 2.0, "T3": 2.5, "T2": 2.0, "T1": 1.5}
@@ -35,7 +36,7 @@ class Scoliosis:
         return self.bend_rad * 30.0 * (self.at(index) - self.at(0))
 
 
-def random_scoliosis(rng: np.random.Generator) -> Scoliosis:
+def random_scoliosis(rng: Rng) -> Scoliosis:
     """Draw a scoliosis: mostly slight, in one patient in four enough to split every end plate in two.
 
     The greatest tilts make curves of up to some 30 degrees between the end vertebrae.
@@ -50,16 +51,11 @@ def random_scoliosis(rng: np.random.Generator) -> Scoliosis:
 
 
 def sagittal_tilts(
-    rng: np.random.Generator,
-    levels: tuple[str, ...],
-    sacral_slope: float,
-    stiff: dict[str, bool],
-    transitional: str = "",
+    rng: Rng, levels: tuple[str, ...], sacral_slope: float, stiff: dict[str, bool], transitional: str = ""
 ) -> dict[str, float]:
     """Sagittal tilt of every body in degrees, positive where the anterior end is lower.
 
     Args:
-        rng: draws lordosis, kyphosis and how they are shared out.
         levels: the bodies from top to bottom, the last is L5.
         sacral_slope: tilt of S1's upper end plate in degrees.
         stiff: levels whose disc below is worn, which take a smaller part in the lordosis.
@@ -88,7 +84,7 @@ def sagittal_tilts(
 
 
 def stack(
-    rng: np.random.Generator,
+    rng: Rng,
     shapes: dict[str, Vertebra],
     sacral_slope: float,
     tilts: dict[str, float],
@@ -99,7 +95,6 @@ def stack(
     """Put the bodies on top of each other, from S1's upper end plate upwards.
 
     Args:
-        rng: draws small tilts of single bodies.
         shapes: the bodies by level, from top to bottom.
         sacral_slope: tilt of S1's upper end plate in degrees.
         tilts: sagittal tilts by level in degrees.

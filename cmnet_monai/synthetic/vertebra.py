@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from cmnet_monai.synthetic.bodies import Vertebra
-from cmnet_monai.synthetic.projection import FloatArray, Geometry, Material, Tube, Window, add_union
+from cmnet_monai.synthetic.projection import Array, FloatArray, Geometry, Mask, Material, Rng, Tube, Window, add_union
 
 CORTICAL_PER_MM = 0.032
 SPONGY_PER_MM = 0.0058
@@ -92,20 +91,17 @@ def add_body(
     bone: float,
     cortex: float,
     slices: int,
-    rng: np.random.Generator,
+    rng: Rng,
     plates: tuple[float, float] = (1.0, 1.0),
     wall: float = 0.7,
 ) -> None:
     """Add one vertebral body: spongy bone inside a thin shell, denser below the end plates.
 
     Args:
-        depth: optical depths, (x, y), changed in place.
-        geometry: source and detector.
         vertebra: the body, in world coordinates.
         bone: relative attenuation of spongy bone.
         cortex: relative thickness of the shell.
         slices: number of sagittal slices across its width.
-        rng: draws the trabecular texture.
         plates: relative density of the upper and lower end plate.
         wall: relative density of the wall.
     """
@@ -137,7 +133,7 @@ def add_body(
     _add_osteophytes(depth, geometry, vertebra, cortex)
 
 
-def _unevenness(rng: np.random.Generator, vertebra: Vertebra, geometry: Geometry, window: Window) -> FloatArray:
+def _unevenness(rng: Rng, vertebra: Vertebra, geometry: Geometry, window: Window) -> FloatArray:
     """Relative density of an end plate from front to back, for the pixels of a window: about 0.5 to 1.3."""
     a, _, _ = _body_coordinates(vertebra, geometry, window, 0.0)
     knots = rng.uniform(0.45, 1.25, 7) if rng.random() < 0.6 else rng.uniform(0.8, 1.15, 7)
@@ -145,7 +141,7 @@ def _unevenness(rng: np.random.Generator, vertebra: Vertebra, geometry: Geometry
     return np.asarray(np.interp(a, at, knots), dtype=np.float32)
 
 
-def _trabeculae(rng: np.random.Generator, vertebra: Vertebra, geometry: Geometry, window: Window) -> FloatArray:
+def _trabeculae(rng: Rng, vertebra: Vertebra, geometry: Geometry, window: Window) -> FloatArray:
     """Texture of trabeculae, which mostly run along the body's axis: a relative change, mean about 0."""
     a, s, _ = _body_coordinates(vertebra, geometry, window, 0.0)
     stretch = float(rng.uniform(1.5, 5.0))
@@ -167,7 +163,7 @@ def _add_osteophytes(depth: FloatArray, geometry: Geometry, vertebra: Vertebra, 
         add_union(depth, geometry, [Tube(start, tip, (3.0, 0.9), 3.0)], material)
 
 
-def outline_mask(vertebra: Vertebra, geometry: Geometry) -> tuple[Window, npt.NDArray[np.bool_]] | None:
+def outline_mask(vertebra: Vertebra, geometry: Geometry) -> tuple[Window, Mask] | None:
     """Silhouette of a body as a reader outlines it.
 
     The mid-sagittal section in the perspective of the body's mid plane: the outer cortical edge, the middle between
@@ -201,12 +197,12 @@ def _outline_bowls(vertebra: Vertebra) -> tuple[float, float]:
     return upper, lower
 
 
-def corners_px(vertebra: Vertebra, geometry: Geometry) -> npt.NDArray[np.float64]:
+def corners_px(vertebra: Vertebra, geometry: Geometry) -> Array:
     """Projected corners, (4, 2) in px: superior-anterior, superior-posterior, inferior-posterior, inferior-anterior."""
     return np.array([geometry.project_px(vertebra.to_world(a, s)) for a, s in vertebra.corners_mm])
 
 
-def plates_px(vertebra: Vertebra, geometry: Geometry) -> npt.NDArray[np.float64]:
+def plates_px(vertebra: Vertebra, geometry: Geometry) -> Array:
     """Projected middles of the upper and the lower end plate as the outline follows them, (2, 2) in px."""
     (a0, s0), (a1, s1), (a2, s2), (a3, s3) = vertebra.corners_mm
     upper, lower = _outline_bowls(vertebra)

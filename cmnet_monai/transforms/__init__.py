@@ -20,6 +20,7 @@ from cmnet_monai.transforms.equalize import (
     HistogramEqualized,
     HistogramEqualizeDict,
 )
+from cmnet_monai.transforms.film_preprocessing import FilmPreprocessing, load_film, prepare_film
 from cmnet_monai.transforms.film_result import FilmResultD, FilmResultd, FilmResultDict
 from cmnet_monai.transforms.fourier import (
     FourierAmplitudeMix,
@@ -79,10 +80,10 @@ from cmnet_monai.transforms.resize import ResizeWithPad, ResizeWithPadD, ResizeW
 from cmnet_monai.transforms.same_grid import SameGridD, SameGridd, SameGridDict
 from cmnet_monai.transforms.targets import TargetFromLabel, TargetFromLabelD, TargetFromLabeld, TargetFromLabelDict
 from cmnet_monai.transforms.training_pipeline import (
+    FilmAugmentation,
+    TrainingTargets,
     augment_film,
     augment_geometry,
     build_sample,
-    load_film,
-    prepare_film,
     training_chain,
 )

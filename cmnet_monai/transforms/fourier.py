@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.config.type_definitions import NdarrayOrTensor
-from monai.transforms import Compose, MapTransform, RandomizableTransform, Transform
+from monai.transforms import MapTransform, RandomizableTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
+
+from cmnet_monai.transforms.film_preprocessing import FilmPreprocessing
 
 
 def low_amplitude(film: NdarrayOrTensor) -> torch.Tensor:
@@ -159,9 +161,7 @@ def amplitudes_of(films: Sequence[str | Path], spatial_size: Sequence[int], coun
     >>> len(amplitudes), amplitudes[0].shape
     (2, torch.Size([1, 32, 64]))
     """
-    from cmnet_monai.transforms.training_pipeline import load_film, prepare_film
-
-    prepare = Compose([*load_film(with_label=False), *prepare_film(spatial_size, with_label=False)])
+    prepare = FilmPreprocessing(spatial_size)
     return [low_amplitude(prepare({"image": str(film)})["image"]) for film in films[:count]]
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from monai.transforms import (
     Compose,
-    EnsureChannelFirstd,
-    LoadImaged,
+    ConcatItemsd,
     OneOf,
     RandAdjustContrastd,
     RandBiasFieldd,
@@ -17,15 +17,14 @@ from monai.transforms import (
     RandGaussianSharpend,
     RandGaussianSmoothd,
     RandHistogramShiftd,
-    ScaleIntensityRanged,
     SelectItemsd,
     Transform,
 )
 
 from cmnet_monai.conventions import LUMBAR_PROTOCOL, PAPER_SPATIAL_SIZE
-from cmnet_monai.transforms.centres import CarryCentresd, CentresFromLabeld
-from cmnet_monai.transforms.crop_border import CropBorderd
-from cmnet_monai.transforms.equalize import HistogramEqualized
+from cmnet_monai.transforms.centres import CarryCentresd
+from cmnet_monai.transforms.corner_heatmap import AppendCornersd
+from cmnet_monai.transforms.film_preprocessing import READER, FilmPreprocessing
 from cmnet_monai.transforms.heatmap import CentreHeatmapd
 from cmnet_monai.transforms.prompts import RandCentrePromptd
 from cmnet_monai.transforms.rand_articulated import RandArticulatedd
@@ -36,43 +35,7 @@ from cmnet_monai.transforms.rand_low_quality import RandLowQualityd
 from cmnet_monai.transforms.rand_objects import RandObjectsd
 from cmnet_monai.transforms.rand_part import RandPartOfFilmd
 from cmnet_monai.transforms.rand_similarity import RandSimilarityd
-from cmnet_monai.transforms.resize import ResizeWithPadd
-from cmnet_monai.transforms.same_grid import SameGridd
 from cmnet_monai.transforms.targets import TargetFromLabeld
-
-
-def load_film(reader: str | None = "cmnet_monai.io.RadiographReader", with_label: bool = True) -> list[Transform]:
-    """Read "image" and "label" as (1, x, y). ``reader`` is any reader of MONAI's LoadImaged.
-
-    >>> import tempfile
-    >>> from PIL import Image
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Image.new("L", (30, 50), color=90).save(f"{folder}/film.png")
-    ...     item = Compose(load_film(with_label=False))({"image": f"{folder}/film.png"})
-    >>> item["image"].shape, float(item["image"].max())
-    (torch.Size([1, 30, 50]), 90.0)
-    """
-    keys = ["image", "label"] if with_label else ["image"]
-    steps: list[Transform] = [LoadImaged(keys, reader=reader), EnsureChannelFirstd(keys)]
-    return [*steps, SameGridd("label", refer_key="image")] if with_label else steps
-
-
-def prepare_film(spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE, with_label: bool = True) -> list[Transform]:
-    """Cut off borders, equalise "image", bring it (and "label") to the grid, scale it to 0 to 1.
-
-    >>> import numpy as np
-    >>> film = 20 * np.add.outer(np.arange(100.0), np.arange(200.0))
-    >>> image = Compose(prepare_film((64, 96), with_label=False))({"image": film[None]})["image"]
-    >>> image.shape, round(float(image.max()), 2), int((image[0] > 0).any(dim=1).sum())  # 48 columns, and padding
-    (torch.Size([1, 64, 96]), 1.0, 48)
-    """
-    keys, modes = (["image", "label"], ["bilinear", "nearest"]) if with_label else (["image"], ["bilinear"])
-    return [
-        CropBorderd(keys, source_key="image"),
-        HistogramEqualized("image"),
-        ResizeWithPadd(keys, spatial_size=spatial_size, mode=modes),
-        ScaleIntensityRanged("image", a_min=0.0, a_max=255.0, b_min=0.0, b_max=1.0, clip=True),
-    ]
 
 
 def augment_geometry(
@@ -192,29 +155,88 @@ def augment_film(strength: float = 1.0, hidden_prob: float = 0.0) -> list[Transf
     ]
 
 
-def build_sample(
-    protocol: str = LUMBAR_PROTOCOL, sigma_px: float = 8.0, prompt_prob: float | None = None
-) -> list[Transform]:
-    """From "image", "label" and points to "image", "target" and, unless ``prompt_prob`` is None, "prompt".
+class FilmAugmentation(Compose):
+    """The random changes of training: `augment_geometry`, then `augment_film`, as one flat chain.
+
+    Args:
+        spatial_size: (x, y) size of the grid.
+        strength: scales the changes of grey values; 0 turns them off.
+        hidden_prob: see `augment_film`.
+        mixing: a transform to begin with, such as `RandFourierAmplitudeMixd`; None: none.
+        geometry: further arguments of `augment_geometry`.
+
+    >>> [type(step).__name__ for step in FilmAugmentation((64, 96), strength=0.0, flip_axes=(0,)).transforms]
+    ['RandSimilarityd', 'RandFlipd']
+    """
+
+    def __init__(
+        self,
+        spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE,
+        strength: float = 1.0,
+        hidden_prob: float = 0.0,
+        mixing: Transform | None = None,
+        **geometry: Any,
+    ) -> None:
+        first = [] if mixing is None else [mixing]
+        super().__init__([*first, *augment_geometry(spatial_size, **geometry), *augment_film(strength, hidden_prob)])
+
+
+class TrainingTargets(Compose):
+    """From "image", "label" and points to "image" and "target", as one flat chain.
+
+    Args:
+        protocol: label protocol, see `cmnet_monai.conventions.channel_names`.
+        sigma_px: standard deviation of the centre heatmap, in pixels of the grid.
+        open_top: see `TargetFromLabel`.
+        corner_channel: whether the corners of the bodies are the target's last channel.
+        prompt_prob: probability of a centre prompt; None: there is none.
+        prompt_as: "channel": the prompt is the image's second channel; "item": it has the key "prompt".
+
+    Attributes:
+        without_prompt: the same chain without a prompt, for validation.
 
     >>> import torch
     >>> from monai.data import MetaTensor
     >>> image, label = MetaTensor(torch.zeros(1, 64, 96)), torch.zeros(1, 64, 96)
     >>> label[0, 20:40, 45:60] = 22
     >>> points = MetaTensor(torch.tensor([[29.5, 52.0]]), affine=image.affine)
-    >>> sample = Compose(build_sample("visible", prompt_prob=1.0))({"image": image, "label": label, "points": points})
+    >>> sample = TrainingTargets("visible", prompt_prob=1.0)({"image": image, "label": label, "points": points})
     >>> {name: tuple(value.shape) for name, value in sample.items()}, float(sample["target"][1].sum())
-    ({'image': (1, 64, 96), 'target': (3, 64, 96), 'prompt': (1, 64, 96)}, 300.0)
+    ({'image': (2, 64, 96), 'target': (3, 64, 96)}, 300.0)
     """
-    steps: list[Transform] = [
-        CarryCentresd("points", refer_key="image"),
-        CentreHeatmapd("points", refer_key="image", names="heatmap", sigma_px=sigma_px),
-        TargetFromLabeld("label", heatmap_key="heatmap", target_key="target", protocol=protocol),
-    ]
-    if prompt_prob is not None:
-        steps.append(RandCentrePromptd("points", refer_key="image", prob=prompt_prob, sigma_px=sigma_px))
-    kept = ["image", "target", "prompt"] if prompt_prob is not None else ["image", "target"]
-    return [*steps, SelectItemsd(kept)]
+
+    def __init__(
+        self,
+        protocol: str = LUMBAR_PROTOCOL,
+        sigma_px: float = 8.0,
+        open_top: bool = False,
+        corner_channel: bool = False,
+        prompt_prob: float | None = None,
+        prompt_as: str = "channel",
+    ) -> None:
+        steps: list[Transform] = [
+            CarryCentresd("points", refer_key="image"),
+            CentreHeatmapd("points", refer_key="image", names="heatmap", sigma_px=sigma_px),
+            TargetFromLabeld("label", protocol=protocol, open_top=open_top),
+        ]
+        if corner_channel:
+            steps.append(AppendCornersd("label", target_key="target", protocol=protocol, sigma_px=sigma_px))
+        self.without_prompt = Compose([*steps, SelectItemsd(kept := ["image", "target"])])
+        if prompt_prob is not None:
+            steps.append(RandCentrePromptd("points", refer_key="image", prob=prompt_prob, sigma_px=sigma_px))
+            steps += [ConcatItemsd(["image", "prompt"], name="image")] if prompt_as == "channel" else []
+            kept = kept if prompt_as == "channel" else [*kept, "prompt"]
+        super().__init__([*steps, SelectItemsd(kept)])
+
+
+def build_sample(
+    protocol: str = LUMBAR_PROTOCOL, sigma_px: float = 8.0, prompt_prob: float | None = None
+) -> list[Transform]:
+    """From "image", "label" and points to "image", "target" and, unless ``prompt_prob`` is None, "prompt".
+
+    The steps of `TrainingTargets`, to combine anew.
+    """
+    return list(TrainingTargets(protocol, sigma_px, prompt_prob=prompt_prob, prompt_as="item").transforms)
 
 
 def training_chain(
@@ -225,7 +247,7 @@ def training_chain(
     strength: float = 1.0,
     prompt_prob: float | None = None,
     flip_axes: Sequence[int] = (0,),
-    reader: str | None = "cmnet_monai.io.RadiographReader",
+    reader: str | None = READER,
 ) -> Compose:
     """The whole chain: a datalist item with "image" and "label" (and "centres") to a sample of fixed size.
 
@@ -255,7 +277,7 @@ def training_chain(
     >>> {name: tuple(value.shape) for name, value in sample.items()}, float(sample["target"][1].sum())  # 800 * 0.8 ** 2
     ({'image': (1, 48, 96), 'target': (2, 48, 96)}, 512.0)
     """
-    steps = [*load_film(reader), CentresFromLabeld("label", protocol=protocol), *prepare_film(spatial_size)]
+    steps = [*FilmPreprocessing(spatial_size, "label", protocol=protocol, reader=reader).transforms]
     if augment:
         steps += [*augment_geometry(spatial_size, flip_axes=flip_axes), *augment_film(strength)]
     return Compose([*steps, *build_sample(protocol, sigma_px, prompt_prob)])

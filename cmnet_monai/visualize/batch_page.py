@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
@@ -11,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 from PIL import Image
 
 from cmnet_monai.io import atomic_write, printable
@@ -77,20 +78,26 @@ def write_batch_page(
     for old in path.parent.glob(f"{path.stem}_*{path.suffix}"):
         if old not in pages and old.stem.removeprefix(f"{path.stem}_").isdigit():
             old.unlink()
-    heads = "".join(f"<th>{html.escape(text)}</th>" for text in ("picture", *columns.values(), "flags"))
+    environment = Environment(loader=PackageLoader(__name__.rpartition(".")[0], "."), autoescape=True)
+    environment.filters |= {"thumbnail": _thumbnail, "printed": lambda value: printable(str(value))}
+    template = environment.get_template("batch_page.html")
     remaining = iter(films)
     for page in pages:
-        rows = "\n".join(_row(film, columns) for film in islice(remaining, films_per_page))
-        before = _failures(failures) if page == path else ""
+        text = template.render(
+            title=title,
+            policy=Markup(_policy()),  # these three are the package's own and hold nothing of a film
+            style=Markup(_STYLE),
+            script=Markup(_SORT),
+            count=count,
+            pages=[other.name for other in pages],
+            page=page.name,
+            failures=failures if page == path else (),
+            most_failures=MOST_FAILURES,
+            columns=columns,
+            films=islice(remaining, films_per_page),
+        )
         with atomic_write(page) as temporary:
-            Path(temporary).write_text(
-                f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-                f'<meta http-equiv="Content-Security-Policy" content="{_policy()}"><style>{_STYLE}</style></head><body>'
-                f"<h1>{html.escape(title)}</h1><p>{count} films. Research software, not a medical device. "
-                f"Click a heading to sort.</p>{_links(pages, page)}{before}<table><thead><tr>{heads}</tr></thead>"
-                f"<tbody>{rows}</tbody></table><script>{_SORT}</script></body></html>\n",
-                encoding="utf-8",
-            )
+            Path(temporary).write_text(text + "\n", encoding="utf-8")
 
 
 def _policy() -> str:
@@ -99,57 +106,14 @@ def _policy() -> str:
     return f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'"
 
 
-def _links(pages: Sequence[Path], here: Path) -> str:
-    if len(pages) < 2:
-        return ""
-    links = (
-        f"<b>{n}</b>" if page == here else f'<a href="{html.escape(page.name)}">{n}</a>'
-        for n, page in enumerate(pages, start=1)
-    )
-    return f"<p>Pages: {' '.join(links)}</p>"
-
-
-def _failures(failures: Sequence[Mapping[str, str]]) -> str:
-    if not failures:
-        return ""
-    listed = "\n".join(
-        f"<li><b>{_text(f['film'])}</b>: {_text(f['reason'])}. {_text(f['remedy'])}.</li>"
-        for f in failures[:MOST_FAILURES]
-    )
-    more = f"<p>and {len(failures) - MOST_FAILURES} more</p>" if len(failures) > MOST_FAILURES else ""
-    return f"<h2>{len(failures)} problems</h2><ul>{listed}</ul>{more}"
-
-
-def _text(value: Any) -> str:
-    return html.escape(printable(str(value)))
-
-
-def _row(film: Mapping[str, Any], columns: Mapping[str, str]) -> str:
-    cells = "".join(_cell(film.get(key)) for key in columns)
-    flags = film.get("flags") or []
-    listed = "".join(f"<li>{_text(text)}</li>" for text in flags)
-    flagged = f'<ul class="flag">{listed}</ul>' if flags else ""
-    picture = _thumbnail(film.get("picture"))
-    return f'<tr><td data-v="">{picture}</td>{cells}<td data-v="{len(flags)}">{flagged}</td></tr>'
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "<td></td>"
-    if isinstance(value, float):
-        return f'<td class="n" data-v="{value!r}">{value:.1f}</td>'
-    if isinstance(value, int):
-        return f'<td class="n">{value}</td>'
-    return f"<td>{_text(value)}</td>"
-
-
-def _thumbnail(picture: str | Path | None) -> str:
-    if picture is None or not Path(picture).is_file():
-        return ""
+def _thumbnail(picture: str | Path | None) -> dict[str, Any] | None:
+    """Width, height and JPEG (base64) of a small copy; None where there is no picture."""
+    if not picture or not Path(picture).is_file():
+        return None
     with Image.open(picture) as image:
         small = image.convert("RGB")
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     stream = io.BytesIO()
     small.save(stream, format="JPEG", quality=80)
     data = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f'<img alt="" width="{small.width}" height="{small.height}" src="data:image/jpeg;base64,{data}">'
+    return {"width": small.width, "height": small.height, "data": data}

@@ -121,7 +121,7 @@ def failing_disk(monkeypatch: pytest.MonkeyPatch, number: int, after: int) -> It
         flush(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr("cmnet_monai.io.atomic.os.fsync", failing)
+        patch.setattr("cmnet_monai.io.files.atomic.os.fsync", failing)
         yield
 
 
@@ -236,7 +236,7 @@ def test_sigterm_while_a_film_is_written_leaves_none_of_it(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr("cmnet_monai.io.atomic.os.fsync", struck)
+        patch.setattr("cmnet_monai.io.files.atomic.os.fsync", struck)
         run(films, output)
     assert_nothing_half(output, undisturbed)
     assert complete(output) == {"film_0"} and not list(output.glob("film_1*"))
@@ -303,7 +303,7 @@ def test_reader_that_a_film_ends_costs_that_film_alone(
         return read_film(path, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr("cmnet_monai.io.radiograph_reader.read_film", deadly)
+        patch.setattr("cmnet_monai.io.films.radiograph_reader.read_film", deadly)
         manifest = run(films, tmp_path, num_workers=2)
     assert manifest["counts"] == {"done": FILMS - 1, KEPT: 0, "failed": 1, "pending": 0}
     assert "ended" in manifest["films"]["film_2"]["reason"]

@@ -106,9 +106,9 @@ def test_training_broken_off_by_a_fault_ends_as_if_it_had_not_been(
                     raise OSError(28, "No space left on device")
                 flush(descriptor)
 
-            patch.setattr("cmnet_monai.io.atomic.os.fsync", full)
+            patch.setattr("cmnet_monai.io.files.atomic.os.fsync", full)
         else:
-            patch.setattr("cmnet_monai.io.radiograph_reader.read_film", struck)
+            patch.setattr("cmnet_monai.io.films.radiograph_reader.read_film", struck)
         train(tmp_path / "parts")
     left = {path.name for path in (tmp_path / "parts").iterdir() if path.is_file()}
     assert left <= {"last.pt", "best.pt", "settings.json"} and "settings.json" in left

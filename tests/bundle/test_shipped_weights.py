@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmnet_monai.io.files.checksums import checked_sha256, recorded_sha256
+from cmnet_monai.engines import read_weights_record
 
 
 def test_shipped_weights_are_those_that_are_recorded(repository: Path) -> None:
-    file = repository / "bundle" / "models" / "model.pt"
-    assert checked_sha256(file) == recorded_sha256(file) != ""
+    record = read_weights_record(repository / "bundle" / "models" / "model.pt")
+    assert record.sha256 == record.recorded_sha256 != ""
+    assert (record.spatial_size, record.heatmap_sigma, record.equalisation) == ((288, 384), 4.0, True)
 
 
 def test_shipped_weights_are_small_flat_half_precision_and_fit(workflow: Callable, repository: Path) -> None:

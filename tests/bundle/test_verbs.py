@@ -47,6 +47,7 @@ def test_no_property_is_missing(
     configs: list[str], kind: str, workflow: Callable, dataset: Path, weights: Path, tmp_path: Path
 ) -> None:
     folders = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "out")}
-    made = workflow(configs, kind, **folders, base_channels=8, ckpt_path=str(weights), spatial_size=[64, 128])
+    settings = {"spatial_size": [64, 128], "label_protocol": "levels", "base_channels": 8, "heatmap_sigma": 4.0}
+    made = workflow(configs, kind, **folders, ckpt_path=str(weights), **settings)
     assert not made.check_properties()
     made.finalize()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cmnet_monai.engines import WeightsRecord, write_weights_record
 from cmnet_monai.io.files.results import file_sha256
 from cmnet_monai.networks import CMNet
 
@@ -28,6 +29,7 @@ def make_bundle(repository: Path) -> Callable[[Path], Path]:
         (folder / "models").mkdir()
         weights = folder / "models" / "model.pt"
         torch.save({name: value.half() for name, value in state.items()}, weights)
+        write_weights_record(weights, WeightsRecord((64, 128), "levels", base_channels=8, heatmap_sigma=4.0))
         constants = {"intercept": 1.5, "score_weight": 0.0, "uncertainty_weight": -1.0}
         calibration = {"weights_sha256": file_sha256(weights), "settings": {"mirror": True}, "calibration": constants}
         (folder / "models" / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")

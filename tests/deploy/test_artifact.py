@@ -60,7 +60,7 @@ def test_archive_holds_the_bundle_all_code_and_sums_of_everything(unpacked: Path
     code = {file.relative_to(repository).as_posix() for file in (repository / "cmnet_monai").rglob("*.py")}
     configs = {f"configs/{file.name}" for file in (repository / "bundle" / "configs").iterdir()}
     card = {"LICENSE", "docs/README.md", "docs/demo.jpg", "docs/data_license.txt", "models/model.pt", "models/model.ts"}
-    card |= {"models/model.pt.sha256", "models/calibration.json", "SHA256SUMS"}
+    card |= {"models/model.json", "models/calibration.json", "SHA256SUMS"}
     assert files == code | configs | card | {"cmnet_monai/py.typed"}
     sums = dict(line.split("  ")[::-1] for line in (unpacked / "SHA256SUMS").read_text().splitlines())
     assert set(sums) == files - {"SHA256SUMS"}

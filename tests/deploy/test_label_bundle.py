@@ -61,11 +61,9 @@ def test_metadata_name_the_label_values(served: Path) -> None:
 
 
 def test_training_takes_the_grid_of_the_shipped_weights(served: Path, repository: Path) -> None:
-    train, shipped = (
-        json.loads((folder / "configs" / name).read_text())
-        for folder, name in ((served, "train.json"), (repository / "bundle", "inference.json"))
-    )
-    for name in ("spatial_size", "label_protocol", "base_channels", "heatmap_sigma"):
+    train = json.loads((served / "configs" / "train.json").read_text())
+    shipped = json.loads((repository / "bundle" / "models" / "model.json").read_text())
+    for name in ("spatial_size", "label_protocol", "base_channels", "heatmap_sigma", "equalisation"):
         assert train[name] == shipped[name]
     assert "models/model.pt" in train["run"][1]
 

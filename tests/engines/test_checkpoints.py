@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,18 +15,21 @@ from torch import nn
 from cmnet_monai.engines import (
     TrainingCheckpoint,
     WeightAverage,
+    WeightsRecord,
     load_weights,
     pack_checkpoint,
     read_checkpoint,
+    read_weights_record,
     save_weights,
     with_precision,
+    write_weights_record,
 )
 from cmnet_monai.io import OutputError, atomic_write
-from cmnet_monai.io.files.checksums import recorded_sha256
 from cmnet_monai.io.files.results import file_sha256
 from cmnet_monai.networks import CMNet
 
 EPOCHS = 6
+SETTINGS = {"spatial_size": (96, 160), "label_protocol": "visible", "base_channels": 8, "heatmap_sigma": 2.5}
 
 
 class Evaluator:
@@ -220,7 +224,8 @@ def test_kill_between_the_two_files_is_made_good(tmp_path: Path, monkeypatch: py
         return atomic_write(path)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("cmnet_monai.engines.checkpoints.atomic_write", killed_at_second_file)
+        for module in ("checkpoints", "state_dicts"):
+            patch.setattr(f"cmnet_monai.engines.{module}.atomic_write", killed_at_second_file)
         Run(tmp_path, RISING)
     assert written == ["best.pt", "last.pt", "best.pt"]
     last, best = (read_checkpoint(tmp_path / name) for name in ("last.pt", "best.pt"))
@@ -237,6 +242,30 @@ def test_checkpoint_holds_tensors_and_plain_values_only(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {"last.pt", "best.pt"}
     torch.load(tmp_path / "last.pt", weights_only=True)
     assert set(torch.load(tmp_path / "best.pt", weights_only=True)) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+def test_record_is_kept_beside_the_best_weights(tmp_path: Path) -> None:
+    network = nn.Linear(1, 1)
+    record = WeightsRecord(**SETTINGS, equalisation=False)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    checkpoint = TrainingCheckpoint(tmp_path, network, optimizer, record=record)
+    engine = Engine(lambda engine, batch: network.weight.data.add_(1))
+    checkpoint.attach(engine)
+    engine.run([0], max_epochs=2)
+    found = read_weights_record(tmp_path / "best.pt")  # of the second epoch: the SHA-256 would else be refused
+    assert found.settings == record.settings and found.recorded_sha256
+
+
+def test_weights_with_other_settings_or_none_are_not_packed(tmp_path: Path) -> None:
+    for name, sigma in (("first", 2.5), ("second", 4.0)):
+        torch.save({"a": torch.zeros(3)}, tmp_path / f"{name}.pt")
+        write_weights_record(tmp_path / f"{name}.pt", WeightsRecord(**{**SETTINGS, "heatmap_sigma": sigma}))
+    with pytest.raises(ValueError, match=r"heatmap_sigma is 2\.5 in .*first\.pt, 4\.0 in .*second\.pt"):
+        pack_checkpoint([tmp_path / "first.pt", tmp_path / "second.pt"], tmp_path / "model.pt")
+    torch.save({"a": torch.zeros(3)}, tmp_path / "bare.pt")
+    with pytest.raises(ValueError, match=r"no bare\.json beside"):
+        pack_checkpoint(tmp_path / "bare.pt", tmp_path / "model.pt")
+    assert not (tmp_path / "model.pt").exists()
 
 
 def test_without_an_evaluator_the_last_epoch_is_the_best(tmp_path: Path) -> None:
@@ -260,10 +289,13 @@ def test_weights_of_a_wrapped_network_fit_the_bare_one(tmp_path: Path) -> None:
 def test_packed_weights_are_flat_half_precision_and_load_as_floats(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     torch.save({"network": network.state_dict(), "epoch": 3}, tmp_path / "last.pt")
+    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS))  # of the run, as training leaves them
     size = pack_checkpoint(tmp_path / "last.pt", tmp_path / "deep" / "model.pt")
     assert size == (tmp_path / "deep" / "model.pt").stat().st_size
     packed = read_checkpoint(tmp_path / "deep" / "model.pt")
-    assert recorded_sha256(tmp_path / "deep" / "model.pt") == file_sha256(tmp_path / "deep" / "model.pt")
+    record = read_weights_record(tmp_path / "deep" / "model.pt")
+    assert record.recorded_sha256 == file_sha256(tmp_path / "deep" / "model.pt")
+    assert (record.spatial_size, record.heatmap_sigma) == ((96, 160), 2.5)
     assert packed["0.weight"].dtype == torch.float16 and packed["1.num_batches_tracked"].dtype == torch.int64
     other = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     load_weights(other, tmp_path / "deep" / "model.pt")
@@ -303,7 +335,7 @@ def test_weights_of_several_checkpoints_are_averaged_before_packing(tmp_path: Pa
     second = {"a": torch.tensor([2.0, 2.0, 0.0]), "n": torch.tensor(9)}
     torch.save(first, tmp_path / "first.pt")
     torch.save({"network": second, "epoch": 3}, tmp_path / "second.pt")
-    pack_checkpoint([tmp_path / "first.pt", tmp_path / "second.pt"], tmp_path / "model.pt")
+    pack_checkpoint([tmp_path / "first.pt", tmp_path / "second.pt"], tmp_path / "model.pt", **SETTINGS)
     packed = read_checkpoint(tmp_path / "model.pt")
     assert packed["a"].dtype == torch.float16 and packed["a"].tolist() == [1.5, 0.0, 2.0] and int(packed["n"]) == 7
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,18 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.data import MetaTensor
+from monai.engines import SupervisedEvaluator
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cmnet_monai.engines import (
     EpochProgress,
     EpochSeed,
-    OnMainProcess,
+    RunLog,
+    ValidateEpochs,
     distributed_device,
     distributed_network,
     film_metadata,
+    film_metrics,
     must_repeat_films,
     prepare_film_batch,
     start_distributed,
@@ -34,9 +38,6 @@ class Recorder:
     def set_epoch(self, epoch: int) -> None:
         self.epochs.append(epoch)
 
-    def attach(self, engine: Engine) -> None:
-        self.epochs.append(-1)
-
 
 def test_dataset_hears_of_each_epoch() -> None:
     dataset, engine = Recorder(), Engine(lambda engine, batch: None)
@@ -45,19 +46,52 @@ def test_dataset_hears_of_each_epoch() -> None:
     assert dataset.epochs == [1, 2, 3]
 
 
-@pytest.mark.parametrize(("rank", "made"), [(None, 1), ("0", 1), ("1", 0)])
-def test_handler_is_made_on_the_main_process_only(rank: str | None, made: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rank", "seen"), [(None, True), ("0", True), ("1", False)])
+def test_run_is_logged_on_the_main_process_only(
+    rank: str | None, seen: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.delenv("RANK", raising=False)
     if rank is not None:
         monkeypatch.setenv("RANK", rank)
-    handlers: list[Recorder] = []
+    engine = Engine(lambda engine, batch: [{"loss": torch.tensor(0.25)}])
+    with caplog.at_level("INFO"):
+        RunLog("train", tmp_path, loss=True).attach(engine)
+        engine.run([0, 1], max_epochs=1)
+    assert ("Epoch[1/1]" in caplog.text and "loss: 0.25" in caplog.text) == seen
+    assert bool(list(tmp_path.glob("tensorboard/events.out.tfevents.*"))) == seen
 
-    def make() -> Recorder:
-        handlers.append(Recorder())
-        return handlers[-1]
 
-    OnMainProcess(make).attach(Engine(lambda engine, batch: None))
-    assert [handler.epochs for handler in handlers] == [[-1]] * made
+@pytest.mark.parametrize(
+    ("interval", "epochs", "validated"), [(1, 3, [1, 2, 3]), (10, 3, [3]), (2, 5, [2, 4, 5]), (2, 4, [2, 4])]
+)
+def test_last_epoch_is_validated_whatever_the_interval(interval: int, epochs: int, validated: list[int]) -> None:
+    found: list[int] = []
+    validator = SupervisedEvaluator(torch.device("cpu"), [0], nn.Identity(), iteration_update=lambda engine, batch: {})
+    validator.add_event_handler(Events.COMPLETED, lambda engine: found.append(engine.state.epoch))
+    trainer = Engine(lambda engine, batch: None)
+    ValidateEpochs(validator, interval).attach(trainer)
+    trainer.run([0], max_epochs=epochs)
+    assert found == validated
+
+
+def test_metrics_of_a_validation_begin_with_dice_and_measure_what_they_say() -> None:
+    metrics = film_metrics("val", ("mask", "true"), ("at", "is"), ("error", "found", "missed"))
+    assert list(metrics) == [
+        *("val_dice", "val_precision", "val_recall", "val_accuracy", "val_average_precision"),
+        *("val_centre_error_px", "val_centres_found", "val_centres_missed"),
+    ]
+    mask, true = torch.tensor([[[1, 1, 0, 0], [0, 0, 0, 0]]]), torch.tensor([[[1, 0, 0, 0], [1, 1, 0, 0]]])
+    item = {"mask": mask, "true": true, "vertebra_map": mask.float()}
+    item |= {"at": torch.tensor([[3.0, 4.0]]), "is": torch.tensor([[0.0, 0.0], [90.0, 90.0]])}
+    engine = Engine(lambda engine, batch: [item])
+    for name, metric in metrics.items():
+        metric.attach(engine, name)
+    found = engine.run([0]).metrics
+    # One of two pixels is right, one of three is found: Dice 2 / 5. A centre 5 px from one, none for the other.
+    assert (found["val_dice"], found["val_precision"]) == (pytest.approx(0.4), pytest.approx(0.5))
+    assert found["val_recall"] == pytest.approx(1 / 3)
+    assert (found["val_centre_error_px"], found["val_centres_found"]) == (pytest.approx(5.0), pytest.approx(0.5))
+    assert found["val_centres_missed"] == 1
 
 
 @pytest.mark.parametrize("show", [True, False])
@@ -65,7 +99,9 @@ def test_progress_bar_names_its_batches_or_is_quiet(show: bool, capfd: pytest.Ca
     engine = Engine(lambda engine, batch: None)
     EpochProgress("films", show).attach(engine)
     engine.run([0, 1, 2], max_epochs=1)
-    assert ("films" in capfd.readouterr().err) == show
+    err = capfd.readouterr().err
+    assert ("films" in err) == show
+    assert not show or re.search(r"\[\d\d:\d\d<\d\d:\d\d\]", err)  # elapsed < left
 
 
 def test_progress_bar_is_quiet_where_nobody_looks() -> None:

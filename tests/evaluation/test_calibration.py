@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_results import write_result
+from stored_results import store_result
 
 from cmnet_monai.evaluation.calibration import judge_results, reliability, run_calibration, split_films
 from cmnet_monai.film_result import GivenCentre
@@ -45,7 +45,7 @@ def results(folder: Path, films: int) -> list[dict[str, Any]]:
             {"level": "L2", "score": 0.9, "uncertainty": 0.05},
             {"level": "L3", "score": 0.6 if poor else 0.9, "uncertainty": 0.2 if poor else 0.05},
         ]
-        write_result(folder / "out", name, found, centres)
+        store_result(folder / "out", name, film, found, centres)
         items.append({"image": str(film), "label": str(folder / f"{name}_true.png")})
         records[name] = {"film": str(film), "status": "done"}
     settings = {"mirror": True, "levels": ["L1"], "given_centres": ""}
@@ -93,7 +93,7 @@ def test_calibration_is_written_with_its_provenance_and_tables(tmp_path: Path) -
 
 def test_guided_films_are_refused(tmp_path: Path) -> None:
     items = results(tmp_path, 1)
-    given = (GivenCentre(20.0, 20.0, None, False),)
-    write_result(tmp_path / "out", "film_00", np.zeros((40, 90), np.uint8), given_centres=given)
+    film = tmp_path / "film_00.png"
+    store_result(tmp_path / "out", "film_00", film, np.zeros((40, 90)), given=[GivenCentre(1.0, 2.0, None, False)])
     with pytest.raises(ValueError, match="a reader gave centres"):
         judge_results(items, tmp_path / "out")

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cmnet_monai.engines import predict
 from cmnet_monai.evaluation.flag_rates import KINDS, run_flag_rates, run_wrong_film_rates, write_wrong_films
 from cmnet_monai.synthetic import generate_film
 from cmnet_monai.synthetic.anatomy import KINDS as PATIENTS
@@ -53,8 +52,7 @@ def test_no_frontal_projection_goes_through_unmarked(shared_data: Path, reposito
     folder = shared_data / "ct_projections" / "verse2020_test_segmentation_dataset" / "all" / "images"
     films = [str(file) for file in sorted(folder.glob("*_AP_*.png"))]
     assert len(films) == 6
-    command = [sys.executable, "-m", "cmnet_monai.cli.main", "predict", *films, "-o", str(tmp_path), "--device", "cpu"]
-    subprocess.run(command, check=True, cwd=repository, timeout=600)
+    predict(films, tmp_path, repository / "bundle", device="cpu")
     with (tmp_path / "flags.csv").open(newline="", encoding="utf-8") as stream:
         flags = [(row["film"], row["code"]) for row in csv.DictReader(stream)]
     marked = {film for film, code in flags if code in ("not_a_lateral_lumbar_film", "fewer_than_five_lumbar")}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from run_results import write_result
+from stored_results import store_result
 from typer.testing import CliRunner
 
 from cmnet_monai.deploy.__main__ import app as deploy
@@ -33,8 +33,8 @@ def keep_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cmnet_monai.console.quiet", lambda: None)
 
 
-@pytest.mark.parametrize("arguments", ["evaluation recipe --help", "paper run --help"])
-def test_help_imports_nothing_heavy(arguments: str) -> None:
+@pytest.mark.parametrize("arguments", ["evaluation recipe --help", "paper run --help", "deploy bundle"])
+def test_help_and_bundle_import_nothing_heavy(arguments: str) -> None:
     room, *rest = arguments.split()
     program = (
         f"import runpy, sys\nsys.argv = ['x', *{rest!r}]\n"
@@ -61,7 +61,7 @@ def test_score_prints_its_table_and_writes_the_rows(tmp_path: Path) -> None:
     film.write_bytes(b"film")
     write_label_png(tmp_path / "true.png", labels)
     centres = [{"level": "L4", "x_px": 9.5, "y_px": 14.5}, {"level": "L5", "x_px": 9.5, "y_px": 34.5}]
-    write_result(out, "a", half, centres)
+    store_result(out, "a", film, half, centres)
     manifest = {"films": {"a": {"film": str(film), "status": "done"}}}
     (out / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (tmp_path / "list.json").write_text(json.dumps({"test": [{"image": str(film), "label": "true.png"}]}))

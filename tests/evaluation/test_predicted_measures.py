@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_results import write_result
+from stored_results import store_result
 
 from cmnet_monai.datasets import synthesize
 from cmnet_monai.datasets.synthesize import plan_films, read_synthetic, write_film
@@ -51,7 +51,7 @@ def test_measures_of_a_shifted_film_are_those_of_the_mask_and_misnamed_bodies_ar
         if number:
             labels[labels == 22] = 15  # L3 is called T8
         film = tmp_path / "data" / "films" / f"{name}.dcm"
-        write_result(tmp_path / "out", name, labels)
+        store_result(tmp_path / "out", name, film, labels)
         records[name] = {"film": str(film), "status": "done"}
     (tmp_path / "out" / "manifest.json").write_text(json.dumps({"films": records}), encoding="utf-8")
     run_predicted_bias(tmp_path / "data", tmp_path / "out", tmp_path / "bias")
@@ -87,8 +87,6 @@ def test_film_written_and_read_is_the_same(tmp_path: Path) -> None:
 
 
 def test_run_without_results_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text(
-        json.dumps({"films": {"a": {"film": "a.png", "status": "failed"}}}), encoding="utf-8"
-    )
+    (tmp_path / "manifest.json").write_text(json.dumps({"films": {"a": {"status": "failed"}}}), encoding="utf-8")
     with pytest.raises(ValueError, match="no film was done"):
         run_predicted_bias(tmp_path, tmp_path, tmp_path / "out")

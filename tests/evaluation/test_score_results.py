@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from run_results import write_result
+from stored_results import store_result
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL
 from cmnet_monai.engines import RunManifest
@@ -46,12 +46,15 @@ class InferenceRun:
             Image.fromarray((np.indices(SIZE).sum(axis=0) * 2).astype(np.uint8).T).save(film)
             write_label_png(label, truth())
             self.items.append({"image": str(film), "label": str(label)})
-        films = [{"name": f"{name}_film", "path": item["image"]} for name, item in zip(names, self.items)]
+        films = [
+            {"name": f"{name}_film", "path": item["image"], "shown": name} for name, item in zip(names, self.items)
+        ]
         self.manifest = RunManifest(self.folder, films, [], {}, {}, "run")
         self.manifest.write()
 
     def finish(self, name: str, mask: np.ndarray, centres: list) -> None:
-        write_result(self.folder, f"{name}_film", mask * LABEL_OF_LEVEL["L5"], centres)
+        film = self.manifest.films[f"{name}_film"]
+        store_result(self.folder, f"{name}_film", film["film"], np.where(mask, LABEL_OF_LEVEL["L4"], 0), centres)
         self.mark(name, "done")
 
     def mark(self, name: str, status: str) -> None:
@@ -108,7 +111,7 @@ def test_film_of_no_or_an_unfinished_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"/other\.png: not among the films of .*manifest\.json"):
         score_results([{"image": "/other.png", "label": run.items[0]["label"]}], run.folder)
     run.mark("one", "done")
-    with pytest.raises(FileNotFoundError, match=r"one_film_result\.json"):
+    with pytest.raises(FileNotFoundError, match=r"one_film_centres\.json"):
         score_results(run.items, run.folder)
     with pytest.raises(FileNotFoundError, match=r"manifest\.json"):
         score_results(run.items, tmp_path / "labels")
@@ -199,8 +202,8 @@ def test_every_film_is_drawn_with_what_was_found_and_what_is_true(tmp_path: Path
 
 
 NAN = float("nan")
-TWO_FILMS = [FilmScore("film_b", 0.8, 0.75, 0.9, 2, 2, 1, 1), FilmScore("film_a", 0.94, 0.95, 0.93, 1, 1, 1, 0)]
-THREE_BODIES = [
+FILMS = [FilmScore("film_b", 0.8, 0.75, 0.9, 2, 2, 1, 1), FilmScore("film_a", 0.94, 0.95, 0.93, 1, 1, 1, 0)]
+BODIES = [
     BodyScore("film_b", "L4", 0.4, 0.7, True, False, 3.0, 100.0),
     BodyScore("film_b", "L5", 0.8, 0.9, True, True, 2.0, 100.0),
     BodyScore("film_a", "L5", NAN, 0.96, True, True, 1.0, 100.0),
@@ -213,7 +216,7 @@ def cells(table: str, first: str) -> list[str]:
 
 
 def test_summary_stands_beside_that_of_another_model() -> None:
-    table = summary_table({"one": (TWO_FILMS, THREE_BODIES), "other": (TWO_FILMS[1:], THREE_BODIES[2:])})
+    table = summary_table({"one": (FILMS, BODIES), "other": (FILMS[1:], BODIES[2:])})
     assert cells(table, "") == ["one", "other"]
     assert cells(table, "mean Dice of L1-L5") == ["**0.870**", "**0.940**"]
     assert cells(table, "median, lowest") == ["0.870, 0.800", "0.940, 0.940"]
@@ -225,12 +228,12 @@ def test_summary_stands_beside_that_of_another_model() -> None:
 
 
 def test_films_are_listed_by_name_with_the_dice_of_each_level() -> None:
-    table = film_table(TWO_FILMS, THREE_BODIES)
+    table = film_table(FILMS, BODIES)
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["film_a", "film_b"]
     assert cells(table, "film_b") == ["0.800", "0.750", "0.900", "2/2", "1/2", "-", "-", "-", "0.70", "0.90"]
 
 
 def test_comparison_has_one_row_a_setting() -> None:
-    table = comparison_table({"one": (TWO_FILMS, THREE_BODIES), "other": (TWO_FILMS[1:], THREE_BODIES[2:])})
+    table = comparison_table({"one": (FILMS, BODIES), "other": (FILMS[1:], BODIES[2:])})
     assert cells(table, "one") == ["0.870", "0.870", "0.800", "3 of 3", "2 of 3", "1", "2.0 %"]
     assert cells(table, "other") == ["0.940", "0.940", "0.940", "1 of 1", "1 of 1", "0", "1.0 %"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LEVEL_OF_LABEL
+from cmnet_monai.morphometry.spine import find_regions, shown_area
 from cmnet_monai.morphometry.wrong_film import not_lateral_reason
 
 LEVELS = ("T12", "L1", "L2", "L3", "L4", "L5", "S1")
@@ -22,8 +23,8 @@ def column(above_px: int = 20, below_px: int = 90, levels: Sequence[str] = LEVEL
 
 
 def reason(label_map: np.ndarray, **options: object) -> str | None:
-    bodies = [label for label in np.unique(label_map).tolist() if label not in (0, S1)]
-    return not_lateral_reason(label_map, bodies, **options)
+    valid = shown_area(options.pop("valid_area", None), label_map)
+    return not_lateral_reason(find_regions(label_map), valid, **options)
 
 
 def moved(label_map: np.ndarray, label: int, pixels: int, axis: int) -> np.ndarray:

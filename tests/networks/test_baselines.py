@@ -70,7 +70,7 @@ def test_segmentation_gradient_is_that_of_a_dual_head_network() -> None:
 
 
 def test_unknown_baseline_and_probability_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"a baseline is one of dynunet, .*got 'vnet'"):
+    with pytest.raises(ValueError, match=r"a network is cmnet, cmnet_finest_head, dynunet, .*got 'vnet'"):
         make_baseline("vnet")
     with pytest.raises(ValueError, match="between 0 and 1, got 1"):
         SingleHead(ModifiedUNet(base_channels=8), initial_probability=1.0)

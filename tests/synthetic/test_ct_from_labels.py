@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmnet_monai.synthetic.ct_from_labels import CORTEX_HU, SPONGIOSA_HU, TISSUE_HU, simulate_ct
+from cmnet_monai.synthetic.ct_bodies import CORTEX_HU, SPONGIOSA_HU, TISSUE_HU, simulate_ct
 from cmnet_monai.synthetic.from_ct import prepare_ct
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from cmnet_monai.synthetic import generate_film
 from cmnet_monai.synthetic.anatomy import random_patient
 from cmnet_monai.synthetic.film import place_patient
-from cmnet_monai.synthetic.implants import add_rare_implants
+from cmnet_monai.synthetic.hardware import add_rare_implants
 from cmnet_monai.synthetic.projection import Geometry, Material
 
 

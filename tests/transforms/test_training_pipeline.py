@@ -155,7 +155,7 @@ def test_no_strength_is_no_change() -> None:
 def test_chain_can_be_named_in_a_configuration(tmp_path: Path) -> None:
     config = {
         "chain": {
-            "_target_": "cmnet_monai.transforms.training_pipeline",
+            "_target_": "cmnet_monai.transforms.training_chain",
             "spatial_size": [96, 192],
             "protocol": "visible",
             "prompt_prob": 0.5,

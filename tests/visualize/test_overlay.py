@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from cmnet_monai.visualize import save_overlay
-from cmnet_monai.visualize.overlay import PREDICTED, TRUE, film_window
+from cmnet_monai.visualize.canvas import film_window
+from cmnet_monai.visualize.overlay import PREDICTED, TRUE
 
 SIZE = (120, 300)
 HEIGHT = 1000

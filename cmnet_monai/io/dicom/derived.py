@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmnet_monai import __version__
+from cmnet_monai._version import __version__
 from cmnet_monai.io.errors import FilmError
 from cmnet_monai.io.files.atomic import atomic_write
 from cmnet_monai.io.films.dicom_header import read_film_header

@@ -126,13 +126,13 @@ def _segment_numbers(labels: np.ndarray, levels: list[str]) -> np.ndarray:
 
 
 def save_dicom_seg(path: str | os.PathLike, source: str | os.PathLike | Dataset, result: FilmResult) -> Path:
-    """Write the label map of a film's result, its flags with it, as `write_dicom_seg` does."""
-    film_flags = [flag.text for flag in result.flags_of(None)]
-    flags = {
-        level: [flag.text for flag in result.flags_of(level)] + film_flags
-        for label in np.unique(result.labels.array).tolist()
-        if (level := LEVEL_OF_LABEL.get(label))
-    }
+    """Write the label map of a film's result as `write_dicom_seg` does, its flags with it.
+
+    Flags of the film, and of bodies that have no segment, stand in every segment's description.
+    """
+    levels = [LEVEL_OF_LABEL[label] for label in np.unique(result.labels.array).tolist() if label in LEVEL_OF_LABEL]
+    common = [flag.text for flag in result.flags if flag.level not in levels]
+    flags = {level: [*(flag.text for flag in result.flags_of(level)), *common] for level in levels}
     algorithm = Algorithm(parameters={"run": result.run})
     return write_dicom_seg(path, source, result.labels.array, algorithm=algorithm, run_id=result.run, flags=flags)
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cmnet_monai._version import __version__
 from cmnet_monai.film_result import FilmResult
 from cmnet_monai.io.files.json import write_json
 
@@ -154,7 +155,5 @@ def file_sha256(path: str | Path) -> str:
 
 def run_identity(settings: Mapping[str, Any]) -> str:
     """A short hash of everything that decides a result: package version, weights, settings."""
-    from cmnet_monai import __version__
-
     text = json.dumps({"version": __version__, **settings}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -5,7 +5,6 @@ python app.py -i FOLDER_OF_DICOM -o OUT -m BUNDLE
 BUNDLE is the archive of `cmnet-monai package`, unpacked: its TorchScript file is the network.
 """
 
-import logging
 from pathlib import Path
 
 from monai.deploy.conditions import CountCondition
@@ -43,7 +42,7 @@ class VertebraeOperator(Operator):
 
     def compute(self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext) -> None:
         """Write the results of all films into the output folder."""
-        from cmnet_monai.prediction import Wanted, predict
+        from cmnet_monai.engines import predict
 
         films = [
             str(instance.get_native_sop_instance().filename)
@@ -51,9 +50,7 @@ class VertebraeOperator(Operator):
             for chosen in study.selected_series
             for instance in chosen.series.get_sop_instances()
         ]
-        wanted = Wanted(overlay=False, dicom_seg=True, dicom_sr=True)
-        say = logging.getLogger("vertebrae").info
-        done = predict(films, self.output_folder, self.bundle, wanted, say, engine="torchscript")
+        done = predict(films, self.output_folder, self.bundle, dicom_seg=True, dicom_sr=True, engine="torchscript")
         if done.failures:
             raise RuntimeError(f"{len(done.failures)} films failed or lack a part: see failures.csv")
 

@@ -150,5 +150,5 @@ def test_identity_depends_on_values_and_not_on_their_order(monkeypatch: pytest.M
     assert one == run_identity({"spatial_size": [64, 128], "threshold": 0.5})
     assert one != run_identity({"threshold": 0.6, "spatial_size": [64, 128]})
     assert one != run_identity({"threshold": 0.5, "spatial_size": [128, 64]})
-    monkeypatch.setattr("cmnet_monai.__version__", "0.0.0.dev0")
+    monkeypatch.setattr("cmnet_monai.io.files.results.__version__", "0.0.0.dev0")
     assert one != run_identity({"threshold": 0.5, "spatial_size": [64, 128]})

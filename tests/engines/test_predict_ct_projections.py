@@ -1,6 +1,6 @@
 """Lateral projections of two CTs whose patients no training saw, with masks of their whole vertebrae.
 
-pytest -m slow -s tests/prediction/test_ct_projections.py
+pytest -m slow -s tests/engines/test_predict_ct_projections.py
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR
+from cmnet_monai.engines import predict
 from cmnet_monai.io import read_label_map
-from cmnet_monai.prediction import Wanted, predict
 
 
 @pytest.mark.slow
@@ -23,7 +23,7 @@ def test_every_lumbar_body_lies_in_the_vertebra_of_its_name(
     folder = shared_data / "ct_projections" / "verse2020_test_segmentation_dataset" / "all"
     films = sorted((folder / "images").glob("*_LA_*.png"))
     assert len(films) == 6
-    predict([str(film) for film in films], tmp_path, repository / "bundle", Wanted(), lambda line: None, device="cpu")
+    predict([str(film) for film in films], tmp_path, repository / "bundle", device="cpu")
     inside: dict[str, list[float]] = {level: [] for level in LUMBAR}
     for film in films:
         ct, view, pose = film.stem.split("_")

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from cmnet_monai.cli.main import app
 from cmnet_monai.datasets import synthesize
 from cmnet_monai.deploy import export_network
+from cmnet_monai.engines import Prediction, predict
 from cmnet_monai.io import read_film, read_label_map
-from cmnet_monai.prediction import Prediction, Wanted, predict
 
-EVERYTHING = Wanted(overlay=True, dicom_seg=True, dicom_sr=True, seg_nrrd=True)
+EVERYTHING = dict.fromkeys(("overlay", "dicom_seg", "dicom_sr", "seg_nrrd", "dicom_flagged"), True)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(films: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Prediction:
     output = tmp_path_factory.mktemp("predicted") / "out"
-    return predict([str(films), "nowhere.dcm"], output, repository / "bundle", EVERYTHING, lambda line: None)
+    return predict([str(films), "nowhere.dcm"], output, repository / "bundle", **EVERYTHING)
 
 
 def rows(done: Prediction, table: str) -> list[dict[str, str]]:
@@ -55,7 +55,8 @@ def test_every_film_is_in_the_tables_and_every_fault_is_named(done: Prediction) 
     assert {row["film"] for row in rows(done, "films.csv")} == {"film_0.dcm", "film_1.dcm", "picture.png"}
     faults = {row["film"]: row["reason"] for row in rows(done, "failures.csv")}
     assert faults["nowhere.dcm"] == "no such file or folder" and faults["short.dcm"]
-    assert "no DICOM SEG" in " ".join(row["reason"] for row in rows(done, "failures.csv"))  # of the PNG
+    assert set(faults) == {"nowhere.dcm", "short.dcm"}  # a picture has no DICOM objects, which is no fault
+    assert dict(done.left_out) == {f"no DICOM {kind}: the film is not a DICOM file": 1 for kind in ("SEG", "SR")}
     bodies = [row for row in rows(done, "vertebrae.csv") if row["film"] == "film_0.dcm"]
     assert {"L1", "L2", "L3", "L4", "L5"} <= {row["level"] for row in bodies}
     for row in bodies:
@@ -112,7 +113,7 @@ def test_pictures_and_page_are_there_without_the_films_folder_in_them(done: Pred
 
 def test_second_run_keeps_everything(done: Prediction, films: Path, repository: Path) -> None:
     stamps = {file: file.stat().st_mtime_ns for file in done.output.glob("film_*")}
-    again = predict([str(films)], done.output, repository / "bundle", EVERYTHING, lambda line: None)
+    again = predict([str(films)], done.output, repository / "bundle", **EVERYTHING)
     assert (again.done, again.kept) == (0, 3)
     assert {file: file.stat().st_mtime_ns for file in done.output.glob("film_*")} == stamps
     assert {row["film"] for row in rows(again, "films.csv")} == {"film_0.dcm", "film_1.dcm", "picture.png"}
@@ -123,8 +124,9 @@ def test_command_says_what_happened_and_ends_with_its_code(films: Path, tmp_path
     result = CliRunner().invoke(app, ["predict", film, "-o", str(tmp_path), "--no-overlay", "--all-mm"])
     assert result.exit_code == 0, result.output
     assert "1 films done, 0 kept" in result.output
-    record: dict[str, Any] = json.loads((tmp_path / "film_0_measurements.json").read_text(encoding="utf-8"))
-    assert record["bodies"][-1]["height_anterior_mm"] > 5 and record["film"]["spacing_provenance"] == "detector"
+    record: dict[str, Any] = json.loads((tmp_path / "film_0_result.json").read_text(encoding="utf-8"))
+    (height,) = (m for m in record["vertebrae"][-1]["measures"] if (m["name"], m["unit"]) == ("height_anterior", "mm"))
+    assert height["value"] > 5 and record["film"]["spacing_provenance"] == "detector"
     nothing = CliRunner().invoke(app, ["predict", str(tmp_path / "none"), "-o", str(tmp_path / "o")])
     assert nothing.exit_code == 1 and not (tmp_path / "o").exists()
     wrong = CliRunner().invoke(app, ["predict", str(films), "-o", str(tmp_path / "o"), "--levels", "L9"])
@@ -159,9 +161,7 @@ def test_onnx_runtime_gives_the_same_masks_in_the_films_own_grid(
     done: Prediction, films: Path, repository: Path, shipped_onnx: Path, tmp_path: Path
 ) -> None:
     film = films / "film_0.dcm"
-    again = predict(
-        [str(film)], tmp_path, repository / "bundle", say=lambda line: None, engine="onnx", ckpt_path=str(shipped_onnx)
-    )
+    again = predict([str(film)], tmp_path, repository / "bundle", engine="onnx", ckpt_path=str(shipped_onnx))
     assert (again.done, again.failures) == (1, ())
     for ending in ("mask", "labels"):
         found, expected = (read_label_map(folder / f"film_0_{ending}.png") for folder in (tmp_path, done.output))
@@ -181,7 +181,6 @@ def test_torchscript_gives_the_same_masks(
         [str(film)],
         tmp_path,
         repository / "bundle",
-        say=lambda line: None,
         engine="torchscript",
         ckpt_path=str(program),
     )
@@ -199,5 +198,5 @@ def test_exported_network_that_is_missing_says_how_to_make_one(engine: str, film
     arguments = ["predict", str(films), "-o", str(tmp_path), "--engine"]
     missing = CliRunner().invoke(app, [*arguments, engine, "--weights", str(tmp_path / "no.file")])
     assert missing.exit_code == 1 and "cmnet-monai export" in missing.output
-    unknown = CliRunner().invoke(app, [*arguments, "tensorrt"])
-    assert unknown.exit_code == 1 and "torch or torchscript or onnx" in unknown.output
+    unknown = CliRunner().invoke(app, [*arguments, "tensorflow"])
+    assert unknown.exit_code == 1 and "torch or torchscript or onnx or tensorrt" in unknown.output

@@ -6,45 +6,26 @@ import csv
 import ctypes
 import errno
 import io
+import json
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
+from bright_films import boxes, predict_bright
 
+from cmnet_monai import visualize
+from cmnet_monai.engines import Prediction
 from cmnet_monai.io import OutputError, read_film, write_dx
 from cmnet_monai.io.files.atomic import TEMPORARY_PREFIX
-from cmnet_monai.prediction import Prediction, Wanted, predict
-from cmnet_monai.prediction import finish as finishing
+from cmnet_monai.transforms import film_result
 
-EVERYTHING = Wanted(overlay=True, dicom_seg=True, dicom_sr=True, anterior="right")
+EVERYTHING = {"overlay": True, "dicom_seg": True, "dicom_sr": True, "dicom_flagged": True}
+PLAIN = dict.fromkeys(EVERYTHING, False)
 FILMS = ("one", "two")
-
-
-class BrightIsVertebra(nn.Module):
-    """Calls the brightest pixels of a film vertebra."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.level = nn.Parameter(torch.tensor(0.9))
-
-    def forward(self, x: Tensor) -> Tensor:
-        low = torch.full_like(x[:, :1], -20.0)
-        return torch.cat((low, (x[:, :1] - self.level) * 200.0, low), dim=1)
-
-
-def boxes(seed: int) -> np.ndarray:
-    pixels = np.random.default_rng(seed).integers(100, 900, (201, 343)).astype(np.uint16)
-    for n in range(5):
-        pixels[60 + 8 * n : 110 + 8 * n + 3 * seed, 25 + 60 * n : 62 + 60 * n] = 4000
-    return pixels
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +39,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Prediction]:
     weights = tmp_path_factory.mktemp("bright") / "model.pt"
-    torch.save(BrightIsVertebra().state_dict(), weights)
-    settings = {"ckpt_path": str(weights), "spatial_size": [201, 343], "mirror": False, "passes": 1, "device": "cpu"}
 
-    def go(films: Path, output: Path, wanted: Wanted = EVERYTHING, **more: Any) -> Prediction:
-        network = BrightIsVertebra()
-        all_settings = {**settings, "network_def": network, **more}
-        return predict([str(films)], output, repository / "bundle", wanted, lambda line: None, **all_settings)
+    def go(films: Path, output: Path, **more: Any) -> Prediction:
+        return predict_bright(films, output, repository / "bundle", weights, **{**EVERYTHING, **more})
 
     return go
 
@@ -83,7 +60,7 @@ def undisturbed(run: Callable, films: Path, tmp_path_factory: pytest.TempPathFac
     assert (done.done, done.failures) == (2, ())
     found = contents(output)
     for name in FILMS:
-        assert {f"{name}{end}" for end in ("_measurements.json", "_overlay.png", "_seg.dcm", "_sr.dcm")} <= set(found)
+        assert {f"{name}{end}" for end in ("_result.json", "_overlay.png", "_seg.dcm", "_sr.dcm")} <= set(found)
     return found
 
 
@@ -123,7 +100,7 @@ def test_time_of_writing_is_all_that_differs_in_dicom_objects(
 def test_error_that_no_one_thought_of_costs_one_film_its_row(
     run: Callable, films: Path, undisturbed: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure, calls = finishing.region_statistics, iter(range(100))
+    measure, calls = film_result.region_statistics, iter(range(100))
 
     def failing(*args: Any) -> Any:
         if next(calls) == 1:
@@ -131,7 +108,7 @@ def test_error_that_no_one_thought_of_costs_one_film_its_row(
         return measure(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(finishing, "region_statistics", failing)
+        patch.setattr(film_result, "region_statistics", failing)
         done = run(films, tmp_path)
     assert done.exit_code == 3
     (failure,) = table(tmp_path, "failures.csv")
@@ -153,7 +130,7 @@ def test_film_that_ends_its_decoder_costs_that_film_alone_by_default(
         return read_film(path, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr("cmnet_monai.io.radiograph_reader.read_film", crashing)
+        patch.setattr("cmnet_monai.io.films.radiograph_reader.read_film", crashing)
         done = run(films, tmp_path)
     assert (done.done, done.exit_code) == (1, 3)
     (failure,) = table(tmp_path, "failures.csv")
@@ -164,62 +141,86 @@ def test_film_that_ends_its_decoder_costs_that_film_alone_by_default(
     assert contents(tmp_path) == undisturbed
 
 
-# Two flushes a file: within the picture, the segmentation, the report, the record of the first film.
-@pytest.mark.parametrize("after", [pytest.param(n, marks=pytest.mark.slow) if n != 5 else n for n in (1, 3, 5, 7)])
-def test_full_disk_stops_the_finishing_and_the_next_run_completes_it(
-    run: Callable, films: Path, undisturbed: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+def test_output_that_fails_costs_one_film_that_file_alone(
+    run: Callable, films: Path, undisturbed: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flush = os.fsync
-    finish, calls = finishing.finish_film, iter(range(1000))
-    started: list[str] = []
+    draw = visualize.write_overlay
 
-    def full(descriptor: int) -> None:
-        if started and next(calls) >= after:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        flush(descriptor)
+    def failing(path: Path, *args: Any) -> None:
+        if "one" in Path(path).name:
+            raise IndexError("of something inside")
+        draw(path, *args)
 
-    def noted(*args: Any) -> Any:
-        started.append("finishing")
-        return finish(*args)
-
-    with monkeypatch.context() as patch, pytest.raises(OutputError, match="No space left"):
-        patch.setattr("cmnet_monai.io.atomic.os.fsync", full)
-        patch.setattr(sys.modules["cmnet_monai.prediction.predict"], "finish_film", noted)
-        run(films, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(visualize, "write_overlay", failing)
+        done = run(films, tmp_path)
+    assert (done.done, done.exit_code) == (2, 3)
+    (failure,) = table(tmp_path, "failures.csv")
+    assert (failure["film"], failure["reason"]) == ("one.dcm", "no overlay: IndexError: of something inside")
     found = contents(tmp_path)
-    assert found.items() <= undisturbed.items() and not any(name.startswith(".cmnet") for name in found)
-    assert run(films, tmp_path).kept == 2
+    assert set(undisturbed) - set(found) == {"one_overlay.png"}
+    different = {name for name in found if found[name] != undisturbed[name]}
+    assert different == {"one_result.json", "report.html", "failures.csv"}
+    again = run(films, tmp_path)
+    assert (again.done, again.kept, again.exit_code) == (1, 1, 0)
     assert contents(tmp_path) == undisturbed
 
 
-def test_sigterm_stops_the_finishing_and_the_next_run_completes_it(
+# Two flushes a file, the manifest and nine of each film: within the first mask, the picture, the segmentation, the
+# report and the record of the first film, the first mask and the record of the second.
+@pytest.mark.parametrize(
+    "after", [pytest.param(n, marks=pytest.mark.slow) if n != 15 else n for n in (3, 13, 15, 17, 19, 21, 37)]
+)
+def test_full_disk_stops_the_run_and_the_next_one_completes_it(
+    run: Callable, films: Path, undisturbed: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    flush, calls = os.fsync, iter(range(1000))
+
+    def full(descriptor: int) -> None:
+        if next(calls) >= after:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(descriptor)
+
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="No space left"):
+        patch.setattr("cmnet_monai.io.files.atomic.os.fsync", full)
+        run(films, tmp_path)
+    found = contents(tmp_path)
+    assert found.items() <= undisturbed.items() and not any(name.startswith(".cmnet") for name in found)
+    again = run(films, tmp_path)
+    assert (again.kept, again.exit_code) == (sum(name.endswith("_result.json") for name in found), 0)
+    assert contents(tmp_path) == undisturbed
+
+
+def test_sigterm_stops_the_run_and_the_next_one_completes_it(
     run: Callable, films: Path, undisturbed: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, calls = finishing.save_reading, iter(range(100))
+    draw, calls = visualize.write_overlay, iter(range(100))
 
     def struck(path: Path, *args: Any) -> None:
-        save(path, *args)
+        draw(path, *args)
         if next(calls) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr(finishing, "save_reading", struck)
+        patch.setattr(visualize, "write_overlay", struck)
         run(films, tmp_path)
     assert ended.value.code == 143
+    assert json.loads((tmp_path / "manifest.json").read_text())["stopped"] == "stopped"
     assert contents(tmp_path).items() <= undisturbed.items()
-    assert len(list(tmp_path.glob("*_measurements.json"))) == 1
-    assert run(films, tmp_path).kept == 2
+    assert len(list(tmp_path.glob("*_result.json"))) == 1
+    again = run(films, tmp_path)
+    assert (again.done, again.kept) == (1, 1)
     assert contents(tmp_path) == undisturbed
 
 
 def test_nothing_of_an_earlier_film_stays_beside_a_new_one(run: Callable, films: Path, tmp_path: Path) -> None:
     folder, output = tmp_path / "films", tmp_path / "out"
     shutil.copytree(films, folder)
-    run(folder, output, Wanted(overlay=True, dicom_seg=True))
+    run(folder, output, dicom_sr=False)
     segs = {name: (output / f"{name}_seg.dcm").read_bytes() for name in FILMS}
     shutil.copy(films / "two.dcm", folder / "one.dcm")
     os.utime(folder / "one.dcm", (5, 5))
-    run(folder, output, Wanted())
+    run(folder, output, **PLAIN)
     assert not (output / "one_seg.dcm").exists() and not (output / "one_overlay.png").exists()
     # Of films that are the same, what was made is still theirs.
     assert (output / "two_seg.dcm").read_bytes() == segs["two"] and (output / "two_overlay.png").is_file()
@@ -230,5 +231,5 @@ def test_outputs_beside_the_films_are_not_taken_for_films(run: Callable, films: 
     shutil.copytree(films, folder)
     output = folder / "out"
     assert (run(folder, output).done, run(folder, output).kept) == (2, 2)
-    assert run(folder, folder, Wanted()).done == run(folder, folder, Wanted()).kept == 2
+    assert run(folder, folder, **PLAIN).done == run(folder, folder, **PLAIN).kept == 2
     assert not list(folder.rglob(f"{TEMPORARY_PREFIX}*")) and not list(folder.rglob("*films.json"))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cmnet_monai.prediction.collect import collect_films
+from cmnet_monai.datasets.datalist import collect_films
 
 
 def test_files_folders_and_patterns_give_each_film_once(tmp_path: Path) -> None:

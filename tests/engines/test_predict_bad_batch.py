@@ -16,8 +16,8 @@ from bad_films import BAD_FILMS, FILM, NOTHING_ON_THEM, TWELVE, UNREADABLE
 from PIL import Image
 from raw_dicom import write_raw_dicom
 
+from cmnet_monai.engines import Prediction, predict
 from cmnet_monai.networks import CMNet
-from cmnet_monai.prediction import Prediction, Wanted, predict
 
 NOT_HERE = {"pipe.dcm"} | ({"forbidden.dcm"} if os.geteuid() == 0 else set())  # root reads everything
 BAD = {name: made for name, made in {**BAD_FILMS, **NOTHING_ON_THEM, **UNREADABLE}.items() if name not in NOT_HERE}
@@ -69,7 +69,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[P
     output = tmp_path_factory.mktemp("predicted")
     sources = [str(folder), str(folder / "broken.json"), "y" * 300, str(folder / "z*.tif")]
     settings: dict[str, Any] = {**SMALL, "ckpt_path": str(weights), "batch_size": 4}
-    done = predict(sources, output, repository / "bundle", Wanted(overlay=True), lambda line: None, **settings)
+    done = predict(sources, output, repository / "bundle", overlay=True, **settings)
     return done, folder, films
 
 
