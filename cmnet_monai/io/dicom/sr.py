@@ -35,6 +35,7 @@ from cmnet_monai.io.dicom.codes import (
 from cmnet_monai.io.dicom.derived import (
     MANUFACTURER,
     SERIAL_NUMBER,
+    STAND_IN_CLASS,
     Algorithm,
     SourceFilm,
     as_it_is,
@@ -209,7 +210,7 @@ def _group(
     if segment is not None:
         group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common)
     else:
-        film = sr.SourceImageForMeasurementGroup(source.header.SOPClassUID, source.uid)
+        film = sr.SourceImageForMeasurementGroup(STAND_IN_CLASS, source.uid)
         group = sr.MeasurementsAndQualitativeEvaluations(source_images=[film], **common)
     group[0].ContentSequence.extend([*_flags(site), *_coordinates(site, source)])
     return group
@@ -241,7 +242,7 @@ def _segment(site: str, source: SourceFilm, segmentation: Dataset) -> Referenced
     for frame, groups in enumerate(segmentation.PerFrameFunctionalGroupsSequence, start=1):
         identification = groups if "SegmentIdentificationSequence" in groups else shared  # one segment stands there
         if int(identification.SegmentIdentificationSequence[0].ReferencedSegmentNumber) == numbers[0]:
-            film = SourceImageForSegmentation(source.header.SOPClassUID, source.uid)
+            film = SourceImageForSegmentation(STAND_IN_CLASS, source.uid)
             reference = ReferencedSegmentationFrame(
                 segmentation.SOPClassUID, segmentation.SOPInstanceUID, frame, numbers[0], film
             )
@@ -270,7 +271,7 @@ def _coordinates(site: MeasuredSite, source: SourceFilm) -> list[Any]:
             np.asarray(points_xy, dtype=float) + _PIXEL_MIDDLE,
             relationship_type=RelationshipTypeValues.CONTAINS,
         )
-        item.ContentSequence = ContentSequence([SourceImageForRegion(source.header.SOPClassUID, source.uid)])
+        item.ContentSequence = ContentSequence([SourceImageForRegion(STAND_IN_CLASS, source.uid)])
         items.append(item)
     return items
 
