@@ -6,7 +6,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cmnet_monai.conventions import META_INVERTED, META_PROVENANCE, META_SPACING, META_VALID_AREA, NO_SPACING
+from cmnet_monai.conventions import (
+    META_BODY_PART,
+    META_INVERTED,
+    META_NOTES,
+    META_PROVENANCE,
+    META_SPACING,
+    META_VALID_AREA,
+    META_VIEW,
+    NO_SPACING,
+)
 from cmnet_monai.io.films.view import FilmView
 
 UNKNOWN_SPACING = (float("nan"), float("nan"))
@@ -74,9 +83,9 @@ class Film:
             "modality": self.modality,
             "transfer_syntax": self.transfer_syntax,
             "patient_orientation": "\\".join(self.view.orientation),
-            "view_projection": self.view.projection,
-            "body_part": self.view.body_part,
-            "reader_notes": " ".join(self.notes),
+            META_VIEW: self.view.projection,
+            META_BODY_PART: self.view.body_part,
+            META_NOTES: " ".join(self.notes),
         }
 
 
