@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmnet_monai.io import output_names
+from cmnet_monai.io import output_names, printable
 from cmnet_monai.io.files.results import DERIVED_SUFFIXES, LABEL_SUFFIXES, MANIFEST_NAME, MASK_SUFFIXES
+from cmnet_monai.io.films.dicom_header import other_object
+
+logger = logging.getLogger(__name__)
 
 DATALIST_NAME = "datalist.json"
 PATH_KEYS = ("image", "label", "ct", "centroids")
@@ -104,11 +109,12 @@ def write_datalist(path: str | Path, sections: Mapping[str, Iterable[Mapping[str
         Path(temporary).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def find_films(source: str | Path) -> list[Path]:
+def find_films(source: str | Path, say: Callable[[str], None] = logger.warning) -> list[Path]:
     """Films below a folder, recursively and in a stable order, or those of all sections of a datalist file, each once.
 
     Hidden files, files that are plainly no films (`OTHER_SUFFIXES`, unless they are DICOM inside) and those in
-    `LABEL_FOLDERS` are left out; whatever else is there counts, since DICOM files often have no extension. Links to
+    `LABEL_FOLDERS` are left out, and so are DICOM objects that are no images (segmentations, reports, PDF documents),
+    of which `say` gets a line; whatever else is there counts, since DICOM files often have no extension. Links to
     folders are followed, each folder once; a link that leads nowhere and a folder that cannot be listed
     count as films, so that someone hears of them.
 
@@ -131,7 +137,7 @@ def find_films(source: str | Path) -> list[Path]:
     elif source.is_file():
         films = [source]
     elif source.is_dir():
-        films = sorted(file for file in _files_below(source) if _may_be_film(file, source))
+        films = _without_other_objects(source, say, (f for f in _files_below(source) if _may_be_film(f, source)))
     else:
         raise FileNotFoundError(f"{source}: no such file or folder")
     if not films:
@@ -154,6 +160,16 @@ def _files_below(root: Path) -> Iterator[Path]:
             if file.is_file() or (file.is_symlink() and not file.exists()):
                 yield file
     yield from closed
+
+
+def _without_other_objects(folder: Path, say: Callable[[str], None], files: Iterable[Path]) -> list[Path]:
+    """Files in order, without what a study holds beside its images; one line says how much that was."""
+    others = {file: other_object(file) for file in files}
+    left_out = Counter(name for name in others.values() if name)
+    if left_out:
+        kinds = ", ".join(f"{count} {name}" for name, count in sorted(left_out.items()))
+        say(printable(f"{folder}: DICOM objects that are no films are left out: {kinds}"))
+    return sorted(file for file, name in others.items() if not name)
 
 
 def _may_be_film(file: Path, root: Path) -> bool:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cmnet_monai.datasets import find_films
 from cmnet_monai.datasets.datalist import real_path
 
 
-def collect_films(sources: Iterable[str]) -> tuple[list[Path], dict[str, str]]:
+def collect_films(sources: Iterable[str], say: Callable[[str], None] = print) -> tuple[list[Path], dict[str, str]]:
     """Films of files, folders (searched recursively), datalists and patterns such as ``"films/*.dcm"``.
 
     Args:
         sources: as they stand on the command line; a pattern that the shell did not expand is expanded here.
+        say: gets a line about what folders hold beside films.
     Returns:
         The films, each once, in the order given, and why a source holds none, by source.
     """
@@ -35,7 +36,7 @@ def collect_films(sources: Iterable[str]) -> tuple[list[Path], dict[str, str]]:
             missing[source] = "no file fits this pattern"
         for one in found:
             try:
-                films.update(dict.fromkeys(real_path(film) for film in find_films(one)))
+                films.update(dict.fromkeys(real_path(film) for film in find_films(one, say)))
             except FileNotFoundError as error:
                 missing[source] = str(error).removeprefix(f"{one}: ")
             except (OSError, ValueError) as error:  # a datalist that is none, a name that the file system cannot hold

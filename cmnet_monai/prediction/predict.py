@@ -90,7 +90,7 @@ def predict(
     overlay = _overlay(engine, Path(bundle), settings)
     wanted = wanted or Wanted()
     output = Path(output_dir)
-    films, missing = collect_films(sources)
+    films, missing = collect_films(sources, say)
     films = without_outputs(films, output)
     if not films:
         raise FileNotFoundError("; ".join(f"{source}: {why}" for source, why in missing.items()) or "no films given")
