@@ -71,13 +71,15 @@ class SegmentedResult(FilmResult):
 
         Args:
             output_dir: where they go, named after the film.
-            switches: which of `OUTPUTS`: all but ``seg_nrrd``, ``dicom_seg`` and ``dicom_sr`` unless told otherwise.
+            switches: which of `OUTPUTS`: all but ``seg_nrrd``, ``dicom_seg`` and ``dicom_sr`` unless told otherwise;
+                ``dicom_flagged`` as in ``inference.json``.
         Returns:
             The folder.
         Raises:
             OutputError: the folder takes no more files.
             ValueError: there is no such switch, or a file cannot be written: why.
         """
+        flagged = switches.pop("dicom_flagged", False)
         unknown = sorted(set(switches) - set(OUTPUTS))
         if unknown:
             raise ValueError(f"files are {', '.join(OUTPUTS)}; got {', '.join(unknown)}")
@@ -86,7 +88,8 @@ class SegmentedResult(FilmResult):
         film = SegmentedFilm(safe_stem(self.film.name), self.source, self, self.pixels)
         for name, output in OUTPUTS.items():
             if wanted.get(name):
-                output(folder).run(film)
+                made = output(folder, flagged) if issubclass(output, outputs.DicomOutput) else output(folder)
+                made.run(film)
         outputs.SaveResult(folder).run(film)
         missing = [*film.problems, *(why for end, why in film.left_out.items())]
         if missing:

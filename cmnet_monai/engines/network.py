@@ -30,7 +30,7 @@ def default_weights(bundle_root: str | Path, engine: str) -> str:
     return str(Path(bundle_root) / "models" / ENGINES[engine])
 
 
-def make_network(engine: str, network_def: nn.Module, path: str | Path, device: str | torch.device) -> nn.Module:
+def inference_network(engine: str, network_def: nn.Module, path: str | Path, device: str | torch.device) -> nn.Module:
     """The network ready for inference on a device.
 
     Args:

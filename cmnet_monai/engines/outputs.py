@@ -66,14 +66,19 @@ class FilmOutput:
         if reason:
             film.left_out |= dict.fromkeys(self.suffixes, f"no {self.what}: {reason}")
             return
+        files = ResultFiles(self.output_dir, film.name)
         try:
-            self.write(film, ResultFiles(self.output_dir, film.name))
+            self.write(film, files)
         except Exception as error:
             blamed = error if isinstance(error, OutputError) else output_error(error, self.output_dir)
             if blamed is not None:
+                files.remove()
                 raise blamed from error
             logger.debug("%s of %s", self.what, film.name, exc_info=True)
             film.problems.append(f"no {self.what}: {_reason(error)}")
+        except BaseException:  # the run is being stopped
+            files.remove()
+            raise
 
     def reason_against(self, film: SegmentedFilm) -> str:
         """Why this film has no such file; "" where it may have one."""
@@ -143,7 +148,7 @@ class SaveSegNrrd(FilmOutput):
         write_seg_nrrd(files.path(SEG_NRRD_SUFFIX), result.labels.array, np.array(result.film.affine))
 
 
-class _DicomOutput(FilmOutput):
+class DicomOutput(FilmOutput):
     """A DICOM object derived from a DICOM film; not of a film that may be no lateral lumbar one, unless asked for.
 
     Args:
@@ -166,7 +171,7 @@ class _DicomOutput(FilmOutput):
         return ""
 
 
-class SaveDicomSeg(_DicomOutput):
+class SaveDicomSeg(DicomOutput):
     """A DICOM Segmentation of a DICOM film: ``<name>_seg.dcm``."""
 
     what, suffixes = "DICOM SEG", (SEG_SUFFIX,)
@@ -178,7 +183,7 @@ class SaveDicomSeg(_DicomOutput):
         save_dicom_seg(files.path(SEG_SUFFIX), film.source, film.result)
 
 
-class SaveDicomSr(_DicomOutput):
+class SaveDicomSr(DicomOutput):
     """A DICOM structured report with the measures of a DICOM film: ``<name>_sr.dcm``; it refers to a segmentation."""
 
     what, suffixes = "DICOM SR", (SR_SUFFIX,)

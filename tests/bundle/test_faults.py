@@ -69,7 +69,14 @@ def run(infer: Callable[..., dict], weights: Path) -> Callable[..., dict[str, An
     """Run inference, the network calling `before`; returns the manifest."""
 
     def go(films: Path, output: Path, before: Callable[[Tensor], None] = lambda batch: None, **more: Any) -> dict:
-        settings = {"ckpt_path": str(weights), "spatial_size": [96, 144], "mirror": False, "passes": 1, **more}
+        settings = {
+            "ckpt_path": str(weights),
+            "spatial_size": [96, 144],
+            "mirror": False,
+            "passes": 1,
+            "report": False,
+            **more,
+        }
         return infer(films, output, network_def=BrightIsVertebra(before), **settings)
 
     return go
@@ -80,14 +87,13 @@ def undisturbed(run: Callable[..., dict], films: Path, tmp_path_factory: pytest.
     output = tmp_path_factory.mktemp("undisturbed") / "out"
     assert run(films, output)["counts"]["done"] == FILMS
     result = contents(output)
-    assert len(result) == 5 * FILMS and len({result[f"film_{n}_mask.png"] for n in range(FILMS)}) == FILMS
+    assert len(result) == 6 * FILMS and len({result[f"film_{n}_mask.png"] for n in range(FILMS)}) == FILMS
     return result
 
 
 def contents(output: Path) -> dict[str, bytes]:
-    """Every file of the results by its name, the manifest and what kills leave behind aside."""
-    files = [file for file in output.iterdir() if not file.name.startswith((TEMPORARY_PREFIX, "manifest.json"))]
-    return {file.name: file.read_bytes() for file in files}
+    """Every file of a film's result by its name."""
+    return {file.name: file.read_bytes() for file in output.glob("film_*")}
 
 
 def manifest_of(output: Path) -> dict[str, Any]:
@@ -95,7 +101,7 @@ def manifest_of(output: Path) -> dict[str, Any]:
 
 
 def complete(output: Path) -> set[str]:
-    return {file.name.removesuffix("_centres.json") for file in output.glob("*_centres.json")}
+    return {file.name.removesuffix("_result.json") for file in output.glob("*_result.json")}
 
 
 def assert_nothing_half(output: Path, undisturbed: dict[str, bytes]) -> None:
@@ -138,7 +144,7 @@ def test_place_that_takes_no_more_files_stops_the_run(
 ) -> None:
     output = tmp_path / "out"
     # Two flushes a file: one film is written whole (and the manifest before it), the second breaks off.
-    with failing_disk(monkeypatch, number, 2 * (1 + 5 + 3)), pytest.raises(RuntimeError) as caught:
+    with failing_disk(monkeypatch, number, 2 * (1 + 6 + 3)), pytest.raises(RuntimeError) as caught:
         run(films, output)
     error = cause(caught)
     assert isinstance(error, OutputError) and os.strerror(number) in str(error) and "goes on where it" in str(error)
@@ -232,7 +238,7 @@ def test_sigterm_while_a_film_is_written_leaves_none_of_it(
 
     def struck(descriptor: int) -> None:
         flush(descriptor)
-        if next(calls) == 2 * (1 + 5 + 2):  # the third file of the second film
+        if next(calls) == 2 * (1 + 6 + 2):  # the third file of the second film
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):

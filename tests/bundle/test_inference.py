@@ -115,9 +115,11 @@ def test_every_film_has_its_files_and_bad_ones_a_reason(results: Path, mixed_fol
         assert films[name]["film"] == str(mixed_folder / "c" / f"{name}.dcm")
         assert films[name]["reason"] and films[name]["remedy"]
         assert "FilmError" not in films[name]["reason"] and "RuntimeError" not in films[name]["reason"]
-    endings = ("_mask.nii.gz", "_mask.png", "_labels.nii.gz", "_labels.png", "_centres.json")
+    endings = ("_mask.nii.gz", "_mask.png", "_labels.nii.gz", "_labels.png", "_centres.json", "_result.json")
     expected = {f"{name}{ending}" for name in ("IM0001", "wide", "picture") for ending in endings}
-    assert {file.name for file in results.iterdir()} == expected | {"manifest.json"}
+    tables = {f"{table}.csv" for table in ("films", "vertebrae", "discs", "flags", "failures")}
+    pages = {"manifest.json", "report.html", "levels.ctbl", "levels_itksnap.txt"}
+    assert {file.name for file in results.iterdir()} == expected | tables | pages
     assert manifest["counts"] == {"done": 3, "kept from an earlier run": 0, "failed": 2, "pending": 0}
     assert manifest["weights"]["file"] == str(weights) and len(manifest["weights"]["sha256"]) == 64
     assert manifest["settings"]["spatial_size"] == [64, 128]
@@ -209,8 +211,9 @@ def test_second_run_makes_only_what_is_missing_or_outdated(
 
     kept = "kept from an earlier run"
     assert run() == dict.fromkeys(("one", "two", "three"), "done")
-    stamps = {file.name: file.stat().st_mtime_ns for file in output.iterdir() if file.name != "manifest.json"}
-    assert len(stamps) == 15
+    of_films = [file for name in ("one", "two", "three") for file in output.glob(f"{name}_*")]
+    stamps = {file.name: file.stat().st_mtime_ns for file in of_films}
+    assert len(stamps) == 18
     assert run() == dict.fromkeys(("one", "two", "three"), kept)
     assert {name: (output / name).stat().st_mtime_ns for name in stamps} == stamps
     (output / "one_mask.png").unlink()
@@ -228,7 +231,7 @@ def test_anonymous_names_show_nothing_of_the_films_name(
     settings = {"ckpt_path": str(box_weights), "spatial_size": [64, 128], "anonymous_names": "true"}
     infer(film, output, network_def=BrightIsVertebra(), **settings)
     files = [file for file in output.iterdir() if file.name != "manifest.json"]
-    assert len(files) == 5
+    assert len(files) == 6 + 8  # the film's and the run's
     assert not any("Jane" in file.name or b"Jane" in file.read_bytes() for file in files)
 
 
@@ -304,11 +307,11 @@ def test_killed_inference_leaves_whole_files_and_the_next_run_finishes(
     process = subprocess.Popen(
         command, cwd=repository, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    wait_for(lambda: len(list(output.glob("*_centres.json"))) >= 2, process)
+    wait_for(lambda: len(list(output.glob("*_result.json"))) >= 2, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
 
-    finished = {file.name.removesuffix("_centres.json") for file in output.glob("*_centres.json")}
+    finished = {file.name.removesuffix("_result.json") for file in output.glob("*_result.json")}
     assert 2 <= len(finished) < 14
     for file in output.iterdir():
         if file.name.startswith(TEMPORARY_PREFIX):
@@ -322,7 +325,7 @@ def test_killed_inference_leaves_whole_files_and_the_next_run_finishes(
             values = (0, 1) if "_mask" in file.name else (0, *range(8, 29))
             assert np.isin(np.asarray(nibabel.load(file).dataobj), values).all()
     stamps = {file: file.stat().st_mtime_ns for name in finished for file in output.glob(f"{name}_*") if file.is_file()}
-    assert len(stamps) == 5 * len(finished)
+    assert len(stamps) == 6 * len(finished)
     settings = {"ckpt_path": str(weights), "spatial_size": [192, 384], "base_channels": 8}
     manifest = infer(folder, output, **settings)
     assert manifest["counts"]["kept from an earlier run"] == len(finished)

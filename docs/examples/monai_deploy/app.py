@@ -50,7 +50,8 @@ class VertebraeOperator(Operator):
             for chosen in study.selected_series
             for instance in chosen.series.get_sop_instances()
         ]
-        done = predict(films, self.output_folder, self.bundle, dicom_seg=True, dicom_sr=True, engine="torchscript")
+        settings = {"engine": "torchscript", "dicom_seg": True, "dicom_sr": True}
+        done = predict(films, self.output_folder, self.bundle, **settings)
         if done.failures:
             raise RuntimeError(f"{len(done.failures)} films failed or lack a part: see failures.csv")
 
