@@ -44,7 +44,7 @@ def network_file(engine: str, path: str | Path) -> str:
     return str(path)
 
 
-def make_network(engine: str, network_def: nn.Module, path: str | Path, device: str | torch.device) -> nn.Module:
+def inference_network(engine: str, network_def: nn.Module, path: str | Path, device: str | torch.device) -> nn.Module:
     """The network ready for inference on a device.
 
     Args:

@@ -36,6 +36,7 @@ class FilmPreprocessing(Compose):
         spatial_size: (x, y) size of the network's grid.
         label_key: where the datalist names a label map. It is read, laid on the film and brought to the grid with it;
             the centres go to "points" (from the label map, or the datalist's "centres"), in pixels of the film.
+        film_key: a copy of the film as it was read goes there.
         truth_key: a copy of the label map at the film's own size goes there.
         protocol: label protocol that says which centres count.
         equalisation: equalise the histogram; False: scale the range between two percentiles.
@@ -58,6 +59,7 @@ class FilmPreprocessing(Compose):
         spatial_size: Sequence[int] = PAPER_SPATIAL_SIZE,
         label_key: str | None = None,
         truth_key: str | None = None,
+        film_key: str | None = None,
         protocol: str = LUMBAR_PROTOCOL,
         equalisation: bool = True,
         crop_border: bool = True,
@@ -66,6 +68,7 @@ class FilmPreprocessing(Compose):
     ) -> None:
         keys = ["image"] if label_key is None else ["image", label_key]
         steps: list[Transform] = [LoadImaged(keys, reader=reader), EnsureChannelFirstd(keys), CheckFilmd("image")]
+        steps += [CopyItemsd("image", names=film_key)] if film_key is not None else []
         if label_key is not None:
             steps += [SameGridd(label_key, refer_key="image"), CentresFromLabeld(label_key, protocol=protocol)]
             steps += [CopyItemsd(label_key, names=truth_key)] if truth_key is not None else []
