@@ -161,12 +161,11 @@ def test_bundle_requires_versions_that_the_package_allows(repository: Path, setu
 def test_network_data_format_is_that_of_the_shipped_weights_and_training_follows_the_paper(repository: Path) -> None:
     configs = repository / "bundle" / "configs"
     formats = json.loads((configs / "metadata.json").read_text(encoding="utf-8"))["network_data_format"]
-    inference = json.loads((configs / "inference.json").read_text(encoding="utf-8"))
+    record = json.loads((repository / "bundle" / "models" / "model.json").read_text(encoding="utf-8"))
     train = json.loads((configs / "train.json").read_text(encoding="utf-8"))
-    evaluate = json.loads((configs / "evaluate.json").read_text(encoding="utf-8"))
     shapes = [formats["inputs"]["image"]["spatial_shape"], formats["outputs"]["pred"]["spatial_shape"]]
-    assert [inference["spatial_size"], evaluate["spatial_size"]] == shapes
-    for config in (inference, train):
+    assert shapes == [record["spatial_size"]] * 2
+    for config in (record, train):
         assert (config["label_protocol"], formats["outputs"]["pred"]["num_channels"]) == ("levels", 4)
     paper = {"spatial_size": [512, 1024], "learning_rate": 2e-5, "batch_size": 10, "max_epochs": 100}
     assert {name: train[name] for name in paper} == paper

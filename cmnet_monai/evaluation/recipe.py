@@ -98,12 +98,12 @@ class Step:
     Args:
         name: what it does.
         command: the program and its arguments.
-        chain: the fold that it belongs to, which no step of another fold waits for; or before, or after all of them.
+        part: the fold that it belongs to, which no step of another fold waits for; or before, or after all of them.
     """
 
     name: str
     command: tuple[str, ...]
-    chain: str = BEFORE
+    part: str = BEFORE
 
     def identity(self, before: str) -> str:
         """Hash of the command and of the identity of the step before it."""
@@ -146,9 +146,9 @@ def plan(recipe: Recipe) -> list[Step]:
             _average(f"midway {name}", [before, after], midway),
             _inference(recipe, name, midway, name),
         ]
-        steps += [replace(step, chain=name) for step in fold]
+        steps += [replace(step, part=name) for step in fold]
     average = _average("average", [work / f"{name}.pt" for name in names], work / MODEL)
-    return [*steps, replace(average, chain=AFTER)]
+    return [*steps, replace(average, part=AFTER)]
 
 
 def _pretraining(recipe: Recipe) -> list[Step]:
@@ -205,26 +205,26 @@ def run_recipe(recipe: Recipe, say: Callable[[str], None] = print, dry_run: bool
         RuntimeError: a command failed; the same call goes on from there once the reason is gone.
     """
     steps, identity = plan(recipe), ""
-    chains: dict[str, list[Callable[[], None]]] = {}
+    parts: dict[str, list[Callable[[], None]]] = {}
     for number, step in enumerate(steps, start=1):
         identity = step.identity(identity)
         label = f"[{number}/{len(steps)}] {step.name}"
         run = functools.partial(_run_step, recipe, step, identity, label, say, dry_run, jobs)
-        chains.setdefault(step.chain, []).append(run)
+        parts.setdefault(step.part, []).append(run)
     failed = threading.Event()
-    last = chains.pop(AFTER)
-    _run_chain(chains.pop(BEFORE), failed)
+    last = parts.pop(AFTER)
+    _run_part(parts.pop(BEFORE), failed)
     with ThreadPoolExecutor(1 if dry_run else jobs) as pool:
-        folds = [pool.submit(_run_chain, chain, failed) for chain in chains.values()]
+        folds = [pool.submit(_run_part, part, failed) for part in parts.values()]
     for fold in folds:
         fold.result()
-    _run_chain(last, failed)
+    _run_part(last, failed)
     return None if dry_run else score_recipe(recipe)
 
 
-def _run_chain(chain: Sequence[Callable[[], None]], failed: threading.Event) -> None:
-    """Run steps in turn, up to the first after a failure in this chain or in another."""
-    for run in chain:
+def _run_part(part: Sequence[Callable[[], None]], failed: threading.Event) -> None:
+    """Run steps in turn, up to the first after a failure in this part or in another."""
+    for run in part:
         if failed.is_set():
             return
         try:
@@ -245,7 +245,7 @@ def _run_step(
         return
     if step.name == "pretrain":
         _write_datalists(recipe)
-    together = jobs if step.chain not in (BEFORE, AFTER) else 1
+    together = jobs if step.part not in (BEFORE, AFTER) else 1
     seconds = _call(step, recipe.work / "logs" / f"{marker.stem}.log", together)
     write_json(marker, {"identity": identity, "seconds": round(seconds, 1), "command": step.command})
 

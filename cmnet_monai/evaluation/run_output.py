@@ -16,7 +16,7 @@ from cmnet_monai.io.files.results import ResultFiles, centres_record
 
 
 @dataclass(frozen=True)
-class FilmOutput:
+class RunFilm:
     """A film of a run.
 
     Args:
@@ -75,7 +75,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     return dict(json.loads((Path(folder) / MANIFEST_NAME).read_text(encoding="utf-8")))
 
 
-def read_run(folder: str | Path) -> dict[str, FilmOutput]:
+def read_run(folder: str | Path) -> dict[str, RunFilm]:
     """The films of a run, by their own files."""
     films = read_manifest(folder)["films"].items()
-    return {record["film"]: FilmOutput(Path(folder), name, record["film"], record["status"]) for name, record in films}
+    return {record["film"]: RunFilm(Path(folder), name, record["film"], record["status"]) for name, record in films}

@@ -14,6 +14,7 @@ from cmnet_monai.evaluation.film_scores import WEAK_CONFIDENCE, BodyScore, FilmS
 from cmnet_monai.evaluation.run_output import read_run
 from cmnet_monai.io import read_label_map, write_table
 from cmnet_monai.io.files.json import write_json
+from cmnet_monai.io.files.results import MANIFEST_NAME
 from cmnet_monai.io.files.tables import markdown_table
 
 Scores = tuple[Sequence[FilmScore], Sequence[BodyScore]]
@@ -38,7 +39,8 @@ def score_results(
     for item in items:
         output = found.get(str(item["image"]))
         if output is None:
-            raise ValueError(f"{item['image']}: not among the films of {results_dir}; run inference on it first")
+            where = Path(results_dir) / MANIFEST_NAME
+            raise ValueError(f"{item['image']}: not among the films of {where}; run inference on it first")
         labels = read_label_map(item["label"])
         mask, centres = output.mask_and_centres(labels.shape)
         film, its_bodies = score_film(output.name, mask, centres, labels, item.get("confidence"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from monai.metrics import get_confusion_matrix
 from torch import Tensor
@@ -59,12 +60,11 @@ def dice(y_pred: Tensor, y: Tensor) -> Tensor:
 def mask_dice(first: Any, second: Any) -> float:
     """Dice of two masks of one shape, NumPy's or torch's, True or not 0 where something is; 1 where both are empty.
 
-    >>> import numpy as np
     >>> mask_dice(np.array([[1, 1, 0, 0]]), np.array([[20, 0, 20, 0]]))
     0.5
     """
-    masks = [(torch.as_tensor(mask) != 0)[None, None] for mask in (first, second)]
-    return float(dice(*masks))
+    masks = [np.ascontiguousarray(np.asarray(mask) != 0)[None, None] for mask in (first, second)]
+    return float(dice(*map(torch.from_numpy, masks)))
 
 
 def precision(y_pred: Tensor, y: Tensor) -> Tensor:

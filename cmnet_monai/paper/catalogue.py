@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cmnet_monai.conventions import VISIBLE_PROTOCOL
@@ -87,129 +88,66 @@ FIGURES = Experiment(
     parts=("strata", "curves", "masks"),
 )
 
-A = ("train_domain_a",)
-BARE = (("augmentation_strength", 0.0),)
-BARE_A = Training(films=A, settings=(*BARE, ("equalisation", False)))
 ON_A, ON_B = Inference("test_domain_a"), Inference("test_domain_b")
+BARE_ON_A, BARE_ON_B = (Inference(f"test_domain_{d}", equalise=False) for d in "ab")
+FOURIER_ON_B, STATISTICS_ON_B = (Inference("test_domain_b", remedy=remedy) for remedy in (FOURIER, BATCH_STATISTICS))
 LUMBAR_ALL, THORACIC_ALL = (Inference(films, truth=ALL_BODIES) for films in ("test_lumbar", "test_thoracic"))
+GUIDED_ALL = Inference("test_thoracic", truth=ALL_BODIES, prompt=OWN_CENTRES)
 BOTH_REGIONS = Training(films=("train_lumbar", "train_thoracic"), protocol=VISIBLE_PROTOCOL)
-UPPER = "the same, outlined thoracic films in training (upper bound)"
-STATISTICS = Inference("test_domain_b", remedy=BATCH_STATISTICS)
-_UNAVAILABLE = "CM-Net has group norms, which keep no statistics of the training films"
+A, BATCH_NORM = Training(films=("train_domain_a",)), Training("unet_batch_norm", ("train_domain_a",))
+EQUALISED_A = Training(films=A.films, settings=(("augmentation_strength", 0.0),))
+BARE_A = replace(EQUALISED_A, settings=(*EQUALISED_A.settings, ("equalisation", False)))
+MIXED_A = Training(films=A.films, overlays=("look_mixing",), unlabelled="train_domain_b")
+BOTH_DOMAINS = Training(films=("train_domain_a", "train_domain_b"))
 
 
-def _thoracic(name: str, title: str, training: Training, inference: Inference, *against: str, **more: Any) -> Variant:
-    return Variant(name, title, training, inference, "Thoracic films", "".join(against), **more)
+def _thoracic(name: str, training: Training, inference: Inference, against: str, title: str, **more: Any) -> Variant:
+    return Variant(name, title, training, inference, "Thoracic films", against, **more)
 
 
-def _domain(name: str, title: str, training: Training, inference: Inference, *against: str, **more: Any) -> Variant:
-    return Variant(name, title, training, inference, "Films of another manufacturer", "".join(against), **more)
+def _domain(name: str, training: Training, inference: Inference, against: str, title: str, **more: Any) -> Variant:
+    return Variant(name, title, training, inference, "Films of another manufacturer", against, **more)
 
 
-def _on_b(
-    name: str, title: str, training: Training, inference: Inference, against: str = "domain_a_on_a", **more: Any
-) -> Variant:
-    return _domain(f"{name}_on_b", title, training, inference, against, **more)
-
-
+# fmt: off
+TABLE3_ROWS = (
+    _thoracic("lumbar", CMNET, Inference(), "", "lumbar films, L1-L5 (as trained)"),
+    _thoracic("thoracic", CMNET, THORACIC_ALL, "lumbar", "thoracic films, every body, trained on L1-L5"),
+    _thoracic("lumbar_visible", VISIBLE, LUMBAR_ALL, "", "lumbar films, every body, trained on every visible body"),
+    _thoracic("thoracic_visible", VISIBLE, THORACIC_ALL, "lumbar_visible",
+              "thoracic films, every body, trained on every visible body"),
+    _thoracic("thoracic_guided", VISIBLE, GUIDED_ALL, "lumbar_visible",
+              "the same, guided by its own first-pass centres", quick=False),
+    _thoracic("thoracic_trained", BOTH_REGIONS, THORACIC_ALL, "lumbar_visible",
+              "the same, outlined thoracic films in training (upper bound)"),
+    _domain("bare_on_a", BARE_A, BARE_ON_A, "",
+            "trained on domain a without equalisation and grey-value augmentation; domain a"),
+    _domain("bare_on_b", BARE_A, BARE_ON_B, "bare_on_a", "the same; domain b (before any remedy)"),
+    _domain("domain_a_on_a", A, ON_A, "", "trained on domain a with both; domain a"),
+    _domain("domain_a_on_b", A, ON_B, "domain_a_on_a", "the same; domain b"),
+    _domain("equalised_on_b", EQUALISED_A, ON_B, "domain_a_on_a",
+            "equalisation alone, no grey-value augmentation; domain b", quick=False),
+    _domain("fourier_on_b", A, FOURIER_ON_B, "domain_a_on_a",
+            "both; domain b given the training films' low frequencies (Fourier amplitudes) at inference"),
+    _domain("mixing_on_b", MIXED_A, ON_B, "domain_a_on_a",
+            "both, and amplitudes of unlabelled films of domain b mixed in during training; domain b"),
+    _domain("batch_norm_on_a", BATCH_NORM, ON_A, "", "U-Net with batch norm, trained on domain a; domain a",
+            quick=False),
+    _domain("batch_norm_on_b", BATCH_NORM, ON_B, "batch_norm_on_a", "the same; domain b", quick=False),
+    _domain("statistics_on_b", BATCH_NORM, STATISTICS_ON_B, "batch_norm_on_a",
+            "the same, statistics of its batch norms estimated anew on domain b"),
+    _domain("statistics_of_cmnet", A, STATISTICS_ON_B, "domain_a_on_a", "CM-Net, normalisation estimated anew",
+            unavailable="CM-Net has group norms, which keep no statistics of the training films"),
+    _domain("both_domains", BOTH_DOMAINS, ON_B, "domain_a_on_a",
+            "trained on outlined films of both domains; domain b (upper bound)", quick=False),
+)
+# fmt: on
 TABLE3 = Experiment(
     "table3",
     "Films unlike those of the training",
     "Table 3 and the discussion",
     "What do thoracic films and another manufacturer's processing cost, and which remedy without labels helps?",
-    (
-        _thoracic("lumbar", "lumbar films, L1-L5 (as trained)", CMNET, Inference()),
-        _thoracic("thoracic", "thoracic films, every body, trained on L1-L5", CMNET, THORACIC_ALL, "lumbar"),
-        _thoracic("lumbar_visible", "lumbar films, every body, trained on every visible body", VISIBLE, LUMBAR_ALL),
-        _thoracic(
-            "thoracic_visible",
-            "thoracic films, every body, trained on every visible body",
-            VISIBLE,
-            THORACIC_ALL,
-            "lumbar_visible",
-        ),
-        _thoracic(
-            "thoracic_guided",
-            "the same, guided by its own first-pass centres",
-            VISIBLE,
-            Inference("test_thoracic", truth=ALL_BODIES, prompt=OWN_CENTRES),
-            "lumbar_visible",
-            quick=False,
-        ),
-        _thoracic("thoracic_trained", UPPER, BOTH_REGIONS, THORACIC_ALL, "lumbar_visible"),
-        _domain(
-            "bare_on_a",
-            "trained on domain a without equalisation and grey-value augmentation; domain a",
-            BARE_A,
-            Inference("test_domain_a", equalise=False),
-        ),
-        _on_b(
-            "bare",
-            "the same; domain b (before any remedy)",
-            BARE_A,
-            Inference("test_domain_b", equalise=False),
-            against="bare_on_a",
-        ),
-        _domain("domain_a_on_a", "trained on domain a with both; domain a", Training(films=A), ON_A),
-        _on_b("domain_a", "the same; domain b", Training(films=A), ON_B),
-        _on_b(
-            "equalised",
-            "equalisation alone, no grey-value augmentation; domain b",
-            Training(films=A, settings=BARE),
-            ON_B,
-            quick=False,
-        ),
-        _on_b(
-            "fourier",
-            "both; domain b given the training films' low frequencies (Fourier amplitudes) at inference",
-            Training(films=A),
-            Inference("test_domain_b", remedy=FOURIER),
-        ),
-        _on_b(
-            "mixing",
-            "both, and amplitudes of unlabelled films of domain b mixed in during training; domain b",
-            Training(films=A, overlays=("look_mixing",), unlabelled="train_domain_b"),
-            ON_B,
-        ),
-        _domain(
-            "batch_norm_on_a",
-            "U-Net with batch norm, trained on domain a; domain a",
-            Training("unet_batch_norm", A),
-            ON_A,
-            quick=False,
-        ),
-        _on_b(
-            "batch_norm",
-            "the same; domain b",
-            Training("unet_batch_norm", A),
-            ON_B,
-            against="batch_norm_on_a",
-            quick=False,
-        ),
-        _on_b(
-            "statistics",
-            "the same, statistics of its batch norms estimated anew on domain b",
-            Training("unet_batch_norm", A),
-            STATISTICS,
-            against="batch_norm_on_a",
-        ),
-        _domain(
-            "statistics_of_cmnet",
-            "CM-Net, normalisation estimated anew",
-            Training(films=A),
-            STATISTICS,
-            "domain_a_on_a",
-            unavailable=_UNAVAILABLE,
-        ),
-        _domain(
-            "both_domains",
-            "trained on outlined films of both domains; domain b (upper bound)",
-            Training(films=("train_domain_a", "train_domain_b")),
-            ON_B,
-            "domain_a_on_a",
-            quick=False,
-        ),
-    ),
+    TABLE3_ROWS,
     ("dice", "precision", "recall", "accuracy", "average_precision"),
     (SYNTHETIC,),
     (
@@ -246,73 +184,44 @@ def _scaled(group: str, name: str, factors: Sequence[float], *settings: str) -> 
     ]
 
 
-def _films() -> list[Variant]:
-    """Rows with fewer synthetic, or other real films."""
-    few = [
-        _changed(
-            "Number of training films",
-            f"films_{round(100 * share)}",
-            f"{100 * share:g} % of the training films",
-            share=share,
-            x=share,
-            quick=share == 0.5,
-        )
-        for share in (0.05, 0.2, 0.5)
-    ]
-    only = {"test_sets": (REAL,), "quick": True}
-    group = "Share of synthetic films in fine-tuning"
-    for share in (0, 60):
-        real = {"real_share": round(1 - share / 100, 2), "x": share / 100}
-        few.append(_changed(group, f"synthetic_{share}", f"{share} % synthetic", **real, **only))
-    for count in (0, 3, 6, 9):
-        title = f"{count} real films" if count else "no real film"
-        real = {"real_films": count, "x": float(count)}
-        few.append(_changed("Real films in fine-tuning", f"real_{count}", title, **real, **only))
-    return few
-
-
+# fmt: off
+ABLATION_ROWS = (
+    Variant(DEFAULT, "default"),
+    *_scaled("Heatmap sigma", "sigma", (0.5, 0.75, 1.5, 2.0), "heatmap_sigma"),
+    _changed("Loss", "loss_seg", "0.25 centre + 0.75 segmentation", w_centre=0.25, w_seg=0.75),
+    _changed("Loss", "loss_centre", "0.75 centre + 0.25 segmentation", w_centre=0.75, w_seg=0.25),
+    _changed("Loss", "loss_sum", "sum instead of mean (1 + 1, BCE doubled too)", w_centre=1.0, w_seg=1.0,
+             bce_weight=1.0),
+    _changed("Loss", "loss_dice", "Dice alone, as in the paper", quick=True, bce_weight=0.0),
+    *_scaled("Base width", "width", (0.5, 1.5, 2.0), "base_channels"),
+    *_scaled("Grid, sigma with it", "grid", (2 / 3, 4 / 3), "spatial_size", "heatmap_sigma"),
+    _changed("Deep supervision", "finest_head", "without deep supervision: heads at the finest level alone",
+             network_name="cmnet_finest_head", quick=True),
+    _changed("Equalisation", "no_equalisation", "without equalisation: range between percentiles scaled",
+             equalisation=False, inference=Inference(equalise=False), quick=True),
+    *_scaled("Learning rate", "rate", (0.1, 0.3, 3.0), "learning_rate"),
+    _changed("Moving average of weights", "no_average", "none", ema_decay=0.0),
+    _changed("Augmentation", "no_grey", "grey values as they are", augmentation_strength=0.0),
+    _changed("Augmentation", "no_elastic", "no elastic deformation", elastic_px=0.0),
+    _changed("Centre prompts in training", "no_prompt", "never", prompt_prob=0.0),
+    _changed("Centre prompts in training", "prompt_50", "in half of the samples", prompt_prob=0.5),
+    _changed("Flips", "no_flips", "none", flip_axes=()),
+    _changed("Flips", "all_flips", "left-right and up-down, as the paper's word may mean", flip_axes=(0, 1)),
+    *(_changed("Number of training films", f"films_{round(100 * share)}", f"{100 * share:g} % of the training films",
+               share=share, x=share, quick=share == 0.5) for share in (0.05, 0.2, 0.5)),
+    *(_changed("Share of synthetic films in fine-tuning", f"synthetic_{n}", f"{n} % synthetic",
+               real_share=round(1 - n / 100, 2), x=n / 100, test_sets=(REAL,), quick=True) for n in (0, 60)),
+    *(_changed("Real films in fine-tuning", f"real_{n}", f"{n} real films" if n else "no real film",
+               real_films=n, x=float(n), test_sets=(REAL,), quick=True) for n in (0, 3, 6, 9)),
+    _changed("Corner points", "corners", "corner points as a further target", corner_channel=True, quick=True),
+)
+# fmt: on
 ABLATIONS = Experiment(
     "ablations",
     "Choices that decide defaults",
     "beyond the paper, and its outlook (corner points)",
     "Which of the choices that were set by judgement matter?",
-    (
-        Variant(DEFAULT, "default"),
-        *_scaled("Heatmap sigma", "sigma", (0.5, 0.75, 1.5, 2.0), "heatmap_sigma"),
-        _changed("Loss", "loss_seg", "0.25 centre + 0.75 segmentation", w_centre=0.25, w_seg=0.75),
-        _changed("Loss", "loss_centre", "0.75 centre + 0.25 segmentation", w_centre=0.75, w_seg=0.25),
-        _changed(
-            "Loss", "loss_sum", "sum instead of mean (1 + 1, BCE doubled too)", w_centre=1.0, w_seg=1.0, bce_weight=1.0
-        ),
-        _changed("Loss", "loss_dice", "Dice alone, as in the paper", quick=True, bce_weight=0.0),
-        *_scaled("Base width", "width", (0.5, 1.5, 2.0), "base_channels"),
-        *_scaled("Grid, sigma with it", "grid", (2 / 3, 4 / 3), "spatial_size", "heatmap_sigma"),
-        _changed(
-            "Deep supervision",
-            "finest_head",
-            "without deep supervision: heads at the finest level alone",
-            network_name="cmnet_finest_head",
-            quick=True,
-        ),
-        _changed(
-            "Equalisation",
-            "no_equalisation",
-            "without equalisation: range between percentiles scaled",
-            equalisation=False,
-            inference=Inference(equalise=False),
-            quick=True,
-        ),
-        *_scaled("Learning rate", "rate", (0.1, 0.3, 3.0), "learning_rate"),
-        _changed("Moving average of weights", "no_average", "none", ema_decay=0.0),
-        _changed("Augmentation", "no_grey", "grey values as they are", augmentation_strength=0.0),
-        _changed("Augmentation", "no_elastic", "no elastic deformation", elastic_px=0.0),
-        _changed("Centre prompts in training", "no_prompt", "never", prompt_prob=0.0),
-        _changed("Centre prompts in training", "prompt_50", "in half of the samples", prompt_prob=0.5),
-        _changed("Flips", "no_flips", "none", flip_axes=()),
-        _changed("Flips", "all_flips", "left-right and up-down, as the paper's word may mean", flip_axes=(0, 1)),
-        *_films(),
-        _changed("Corner points", "corners", "corner points as a further target", corner_channel=True, quick=True),
-    ),
+    ABLATION_ROWS,
     ("dice", "body_dice", "average_precision", "centres_missed", "centre_error_px"),
     differs=(
         "Films are synthetic unless the test set is `real`; every row is trained like the default but for the one "
@@ -358,6 +267,9 @@ CENTRE_NOISE = Experiment(
 )
 
 
+NNUNET = "docs/examples/nnunet/run.py"
+
+
 def _rival(name: str, title: str, network: str = "", **more: Any) -> Variant:
     training = Training(network, same_time=True) if network else CMNET
     return Variant(name, title, training, against="cmnet", **more)
@@ -376,8 +288,8 @@ RIVALS = Experiment(
         _rival("dynunet", "DynUNet (nnU-Net's architecture)", "dynunet"),
         _rival("segresnet", "SegResNet", "segresnet"),
         _rival("swin_unetr", "SwinUNETR", "swin_unetr"),
-        _rival("nnunet", "nnU-Net v2, 2d, in the same time", external="nnunet", test_sets=(SYNTHETIC,)),
-        _rival("nnunet_full", "nnU-Net v2, 2d, its own schedule", external="nnunet_full", test_sets=(SYNTHETIC,)),
+        _rival("nnunet", "nnU-Net v2, 2d, in the same time", external=NNUNET, test_sets=(SYNTHETIC,)),
+        _rival("nnunet_full", "nnU-Net v2, 2d, its own schedule", external=NNUNET, test_sets=(SYNTHETIC,)),
     ),
     ("dice", "body_dice", "precision", "recall", "average_precision", "seconds"),
     differs=(

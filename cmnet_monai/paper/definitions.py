@@ -145,7 +145,7 @@ class Variant:
         quick: part of the quick run.
         test_sets: where it makes sense.
         unavailable: why it cannot be run; the row then says so.
-        external: run by another program: "nnunet" in the time of CM-Net's training, "nnunet_full" as it would itself.
+        external: the program that writes its record into the work folder, ``external/<name>.json``.
     """
 
     name: str

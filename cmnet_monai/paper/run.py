@@ -9,7 +9,6 @@ from typing import Any
 
 from cmnet_monai.paper.definitions import Experiment, Training, Variant
 from cmnet_monai.paper.measuring import MeasureRun
-from cmnet_monai.paper.nnunet import NnunetRun
 from cmnet_monai.paper.results import write_results
 from cmnet_monai.paper.training import TrainingRun, costs_file, network_costs
 from cmnet_monai.paper.workspace import Workspace
@@ -110,10 +109,6 @@ def _steps_of(variant: Variant, space: Workspace, seed: int) -> Iterator[Step]:
     if not space.on_real:
         yield _films(space, inference.films)
     if variant.external:
-        run = NnunetRun(space, training, inference, seed, variant.external == "nnunet_full")
-        if not run.why_not():
-            yield _step(TrainingRun(space, training, seed))  # in whose time it trains
-            yield _step(run, ("nnunet", run.trainer))
         return
     if training.same_time:
         yield from (_costs(space, one) for one in (Training(films=training.films), training))
@@ -132,7 +127,6 @@ def _costs(space: Workspace, training: Training) -> Step:
     return Step(key, title, lambda: costs_file(space, training).is_file(), lambda: network_costs(space, training))
 
 
-def _step(run: TrainingRun | MeasureRun | NnunetRun, key: Hashable = None) -> Step:
-    parts = run.__dict__.items() if key is None else ()  # a workspace holds a dictionary of settings
-    name = key or (type(run), *(value for name, value in parts if name != "space"))
-    return Step(name, run.title, lambda: run.record() is not None, run.run)
+def _step(run: TrainingRun | MeasureRun) -> Step:
+    key = (type(run), *(value for name, value in vars(run).items() if name != "space"))
+    return Step(key, run.title, lambda: run.record() is not None, run.run)

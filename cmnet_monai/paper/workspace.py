@@ -68,7 +68,7 @@ class Workspace:
 
     def settings_of(self, part: str) -> dict[str, Any]:
         """Settings of "pretrain" or "finetune": those of the scale, then those of the user."""
-        general = {name: value for name, value in self.settings.items() if "." not in name}  # not nnunet.trainer
+        general = {name: value for name, value in self.settings.items() if "." not in name}
         prefix = f"{part}."
         own = {n.removeprefix(prefix): v for n, v in self.settings.items() if n.startswith(prefix)}
         sized = self.scale.settings if part == "pretrain" or self.scale.quick else {}

@@ -44,7 +44,8 @@ def test_few_epochs_end_with_weights_that_are_measured_as_they_were_trained(film
     more = ("--set", "shares=[1.0]", "--set", "epoch_length=2", "--set", "max_epochs=1", "--set", "batch_size=2")
     done = command("train", films, "-o", run, *configs, *SMALL, *more)
     assert done.returncode == 0, done.stderr
-    assert "best.pt" in done.stdout and "Epoch[1/1]" in done.stderr and "Traceback" not in done.stderr
+    assert "best.pt" in done.stdout and "Traceback" not in done.stderr
+    assert "train: Epoch[1] Metrics -- train_loss" in done.stderr and "validate: " in done.stderr
     record = json.loads((run / "best.json").read_text())
     assert (record["spatial_size"], record["base_channels"], record["heatmap_sigma"]) == ([64, 128], 8, 4.0)
     settings = json.loads((run / "settings.json").read_text())

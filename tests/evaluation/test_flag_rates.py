@@ -11,6 +11,7 @@ from PIL import Image
 from cmnet_monai.engines import predict
 from cmnet_monai.evaluation.flag_rates import KINDS, run_flag_rates, run_wrong_film_rates, write_wrong_films
 from cmnet_monai.synthetic import generate_film
+from cmnet_monai.synthetic.anatomy import KINDS as PATIENTS
 
 
 def test_films_of_each_kind_are_written_and_turned_as_said(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_every_kind_and_group_is_counted(tmp_path: Path) -> None:
     table = run_flag_rates(tmp_path, films=1, seed=9001, height_px=256).read_text()
     counts = json.loads((tmp_path / "flags.json").read_text())["counts"]
     films = {group: count for group, count in counts.items() if group.startswith("films")}
-    assert set(films) == {f"films: {kind}" for kind in ("healthy", "compression_fracture", "implant", "cement")}
+    assert set(films) == {f"films: {kind}" for kind in PATIENTS}
     assert all(count["of"] == 1 for count in films.values())
     assert films["films: implant"]["flagged"] == 1
     assert all(0 <= count["flagged"] <= count["of"] for count in counts.values())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from cmnet_monai.conventions import LUMBAR_LABELS
 from cmnet_monai.datasets import synthesize
 from cmnet_monai.datasets.datalist import read_datalist
 from cmnet_monai.io import read_film, read_label_map
-from cmnet_monai.io.files.json import write_json
-from cmnet_monai.paper.definitions import QUICK, REAL, Inference, Training
-from cmnet_monai.paper.nnunet import PLUGIN, SHORT, NnunetRun, sixteen_bits, write_nnunet_dataset
-from cmnet_monai.paper.training import TrainingRun
+from cmnet_monai.paper.catalogue import find_experiments
+from cmnet_monai.paper.definitions import QUICK
+from cmnet_monai.paper.results import write_results
 from cmnet_monai.paper.workspace import Workspace
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "nnunet" / "run.py"
+COMMANDS = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict")
+_spec = importlib.util.spec_from_file_location("nnunet_example", EXAMPLE)
+example = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(example)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +29,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict
     folder = tmp_path_factory.mktemp("nnunet")
     synthesize(folder / "films", 3, seed=8, height_px=128, workers=1, progress=False)
     items = [item for s in ("training", "validation", "test") for item in read_datalist(folder / "films", s)]
-    return write_nnunet_dataset(items[:2], items[2:], folder / "Dataset042_Lumbar"), items[:2], items[2:]
+    return example.write_nnunet_dataset(items[:2], items[2:], folder / "Dataset042_Lumbar"), items[:2], items[2:]
 
 
 def test_the_folder_is_what_nnunet_asks_for(converted: tuple[Path, list[dict], list[dict]]) -> None:
@@ -60,34 +66,19 @@ def test_films_and_masks_are_those_of_the_datalist(converted: tuple[Path, list[d
 
 
 def test_sixteen_bits_keep_whole_differences_and_scale_the_rest() -> None:
-    assert sixteen_bits(np.array([[-5, 0, 70]])).tolist() == [[0, 5, 75]]
-    assert sixteen_bits(np.array([[0.0, 0.25, 1.0]])).tolist() == [[0, 16384, 65535]]
-    assert sixteen_bits(np.array([[0, 131070]])).tolist() == [[0, 65535]]
-    assert sixteen_bits(np.array([[3.5, 3.5]])).tolist() == [[0, 0]]
-
-
-def test_it_says_why_it_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    full = Workspace(tmp_path, tmp_path)
-    run = NnunetRun(full, Training(), Inference(), 0)
-    assert run.why_not().startswith("nnUNetv2_plan_and_preprocess is not on the PATH")
-    assert "quick" in NnunetRun(Workspace(tmp_path, tmp_path, scale=QUICK), Training(), Inference(), 0).why_not()
-    assert "synthetic" in NnunetRun(Workspace(tmp_path, tmp_path, REAL), Training(), Inference(), 0).why_not()
-    for name in ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict"):
-        (tmp_path / name).write_text("#!/bin/sh\n", encoding="utf-8")
-        (tmp_path / name).chmod(0o755)
-    assert run.why_not() == "" and run.trainer == "nnUNetTrainerTimeBudget"
-    named = Workspace(tmp_path, tmp_path, settings={"nnunet.trainer": "nnUNetTrainer_5epochs"})
-    assert NnunetRun(named, Training(), Inference(), 0).trainer == "nnUNetTrainer_5epochs"
+    assert example.sixteen_bits(np.array([[-5, 0, 70]])).tolist() == [[0, 5, 75]]
+    assert example.sixteen_bits(np.array([[0.0, 0.25, 1.0]])).tolist() == [[0, 16384, 65535]]
+    assert example.sixteen_bits(np.array([[0, 131070]])).tolist() == [[0, 65535]]
+    assert example.sixteen_bits(np.array([[3.5, 3.5]])).tolist() == [[0, 0]]
 
 
 def test_its_commands_are_called_in_order_and_its_masks_measured(
-    converted: tuple[Path, list[dict], list[dict]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stand-ins for nnU-Net's commands; the one that predicts gives the true masks back."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict"):
+    for name in COMMANDS:
         copy = (
             'mkdir -p "$4" && cp "$nnUNet_raw"/Dataset042_Lumbar/labelsTs/* "$4"/' if name.endswith("predict") else ":"
         )
@@ -96,29 +87,27 @@ def test_its_commands_are_called_in_order_and_its_masks_measured(
         )
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
-    bench = Workspace(tmp_path / "work", tmp_path, scale=QUICK, workers=1)
+    space = Workspace(tmp_path / "work", tmp_path, scale=QUICK, workers=1)
+    with pytest.raises(FileNotFoundError, match="no films there"):
+        example.run(space.work, 12.5)
     for name in ("train_lumbar", "test_lumbar"):
-        bench.make_set(name)
-    run = NnunetRun(bench, Training(), Inference(), 0)
-    with pytest.raises(RuntimeError, match="train CM-Net on the same films"):
-        run.run()
-    write_json(TrainingRun(bench, Training(), 0).folder / "trained.json", {"seconds": 12.5})
-    run.run()
-    record = run.record()
-    assert record is not None and [film["dice"] for film in record["films"]] == [1.0] * 4
+        space.make_set(name)
+    made = example.run(space.work, 12.5)
+    record = json.loads(made.read_text(encoding="utf-8"))
+    assert made == space.work / "external" / "nnunet.json" and [f["dice"] for f in record["films"]] == [1.0] * 4
     assert all(body["dice"] == 1.0 for film in record["films"] for body in film["bodies"])
     assert all(film["average_precision"] is None for film in record["films"])
     calls = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()
-    assert [call.split()[0] for call in calls] == [
-        "nnUNetv2_plan_and_preprocess",
-        "nnUNetv2_train",
-        "nnUNetv2_predict",
-    ]
+    assert [call.split()[0] for call in calls] == list(COMMANDS)
     assert calls[1].startswith("nnUNetv2_train 42 2d all -tr nnUNetTrainerTimeBudget")
     assert all(call.endswith(" 12.5") for call in calls)
     assert 0.1 < record["cost_train_peak_mb"] < 200  # a shell's, whatever this process holds
+    write_results(find_experiments(["rivals"]), space, [0])
+    rows = json.loads((space.results / "rivals.json").read_text(encoding="utf-8"))["rows"]
+    status = {row["variant"]: row["status"] for row in rows}
+    assert (status["nnunet"], status["nnunet_full"]) == ("done", "not run")
 
 
 def test_the_trainer_that_nnunet_looks_for_is_there() -> None:
-    source = "".join(file.read_text(encoding="utf-8") for file in PLUGIN.glob("*.py"))
-    assert f"class {SHORT}(nnUNetTrainer)" in source and "cmnet_monai" not in source
+    source = "".join(file.read_text(encoding="utf-8") for file in EXAMPLE.parent.glob("*.py"))
+    assert f"class {example.SHORT}(nnUNetTrainer)" in source
