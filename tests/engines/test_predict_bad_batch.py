@@ -22,7 +22,15 @@ from cmnet_monai.networks import CMNet
 
 NOT_HERE = {"pipe.dcm"} | ({"forbidden.dcm"} if os.geteuid() == 0 else set())  # root reads everything
 BAD = {name: made for name, made in {**BAD_FILMS, **NOTHING_ON_THEM, **UNREADABLE}.items() if name not in NOT_HERE}
-SMALL = {"spatial_size": [32, 64], "base_channels": 8, "mirror": False, "passes": 1, "device": "cpu"}
+SMALL = {
+    "spatial_size": [32, 64],
+    "base_channels": 8,
+    "label_protocol": "levels",
+    "heatmap_sigma": 4.0,
+    "mirror": False,
+    "passes": 1,
+    "device": "cpu",
+}
 PICTURES = (
     "name with  spaces .png",
     "Wirbelsäule 脊椎 ‮.png",
