@@ -281,7 +281,7 @@ def film_items(
     every = [*map(str, films), *missing]
     items = []
     for film, name in zip(every, output_names(every, anonymous=anonymous_names)):
-        shown = name if anonymous_names else printable(Path(film).name)
+        shown = name if anonymous_names else printable(film if film in missing else Path(film).name)
         items.append({"image": film, "path": film, "name": name, "shown": shown})
         if film in missing:
             items[-1]["missing"] = missing[film]
