@@ -19,7 +19,7 @@ DATALIST_NAME = "datalist.json"
 PATH_KEYS = ("image", "label", "ct", "centroids")
 OTHER_SUFFIXES = frozenset(
     {".json", ".csv", ".tsv", ".txt", ".md", ".xml", ".html", ".pdf", ".zip", ".gz", ".zst", ".tar", ".py", ".pt"}
-    | {".ts", ".onnx", ".log", ".yml", ".yaml", ".ini", ".cfg", ".db", ".exe", ".dll"}
+    | {".ts", ".onnx", ".log", ".ctbl", ".yml", ".yaml", ".ini", ".cfg", ".db", ".exe", ".dll"}
 )
 """Files of these kinds in a folder are not films, except ``.nii.gz``. Any other file is tried."""
 
