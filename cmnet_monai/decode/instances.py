@@ -36,12 +36,12 @@ def part_bodies(
     """
     mask = np.asarray(vertebra_map) >= threshold
     seeds, seeded = _place_seeds(mask, np.asarray(centres_xy, dtype=np.float64).reshape(-1, 2))
-    unseeded, count = ndimage.label(mask)
-    for component in range(1, count + 1):
-        inside = unseeded == component
-        if not seeds[inside].any():
-            seeds[_deepest(inside)] = seeds.max() + 1
+    parts, _ = ndimage.label(mask)
+    for component, box in enumerate(ndimage.find_objects(parts), start=1):
+        inside = parts[box] == component
+        if not seeds[box][inside].any():
             seeded.append(None)
+            seeds[box][_deepest(inside)] = len(seeded)
     regions = _watershed(mask, seeds)
     return _renumber(regions, seeded, min_area_px)
 
@@ -59,10 +59,8 @@ def _place_seeds(mask: NDArray[np.bool_], centres: Array) -> tuple[Labels, list[
 
 def _deepest(inside: NDArray[np.bool_]) -> tuple[int, ...]:
     """The pixel farthest from the border of a region."""
-    box = ndimage.find_objects(inside.astype(np.int8))[0]
-    depth = ndimage.distance_transform_edt(np.pad(inside[box], 1))[1:-1, 1:-1]
-    local = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return tuple(int(i) + s.start for i, s in zip(local, box))
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(depth)), depth.shape))
 
 
 def _watershed(mask: NDArray[np.bool_], seeds: Labels) -> Labels:
