@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cmnet_monai.conventions import CENTRE_CHANNEL, LUMBAR_CHANNEL, S1_CHANNEL, VERTEBRA_CHANNEL
-from cmnet_monai.decode.centres import find_centres
 from cmnet_monai.decode.instances import part_bodies
 
 Array = NDArray[np.floating]
 Labels = NDArray[np.int32]
 
+LEVEL_CHANNEL = 4
+"""Channel of the level coordinate: 0.05 in S1, 0.15 in L5, and a tenth more for each level above, to T9."""
 FAINT = 0.2
 """Least probability of a piece where nothing reaches the threshold of a body."""
+SURE_CENTRE = 0.3
+"""Least probability of a centre that counts as one."""
 _LEAST_PIECE_PX, _REACH_PX = 20, 3
 _LARGE, _LARGEST = 1.4, 2.4
 _ELONGATED = 1.35
@@ -36,7 +39,7 @@ class Candidates:
         bone: mean probability of being any vertebra, (N,).
         s1: the same of S1, (N,); NaN if the maps do not say it.
         lumbar: the same of L1-L5, (N,); NaN if the maps do not say it.
-        level: mean level coordinate, (N,); NaN if the maps do not say it.
+        level: mean of the levels that the level channel gives, S1 0, L5 1 and upwards, (N,); NaN if the maps do not say it.
         peak: greatest probability of a centre, (N,).
         peaks: number of centres inside, (N,).
         box: least and greatest (x, y) of the film on the grid, (2, 2).
@@ -74,9 +77,9 @@ class Candidates:
 def find_candidates(
     maps: Array,
     points: Array,
+    scores: Array,
     threshold: float = 0.5,
     min_area_px: int = 60,
-    level_map: Array | None = None,
     box: Array | None = None,
 ) -> Candidates | None:
     """Everything in a film's maps that may be a vertebra, or S1.
@@ -85,11 +88,11 @@ def find_candidates(
     others are halved where they are narrowest. A candidate is a piece, or up to three neighbours together.
 
     Args:
-        maps: probabilities (C, x, y): centre, vertebra and perhaps S1 and lumbar.
-        points: centres that part touching bodies, (N, 2), (x, y) px.
+        maps: probabilities (C, x, y): centre, vertebra and perhaps S1, lumbar, level; 0 outside of the film.
+        points: centres that part touching bodies, (M, 2), (x, y) px.
+        scores: their probabilities, (M,).
         threshold: least probability in a piece.
         min_area_px: least area of a candidate.
-        level_map: level coordinate of each pixel, (x, y), if the network gives one.
         box: least and greatest (x, y) of the film on the grid, (2, 2); the whole grid by default.
     Returns:
         The candidates, or None if there is not one.
@@ -104,12 +107,12 @@ def find_candidates(
     if not count:
         return None
     whole = np.array([[0.0, 0.0], np.array(pieces.shape) - 1.0])
-    sums = _sums(pieces, count, maps, level_map)
+    sums = _sums(pieces, count, maps, points[scores >= SURE_CENTRE])
     members = _unions(pieces, count, sums[:, 0], sums[:, -1])
     members = members[members @ sums[:, 0] >= min_area_px]
     if not len(members):
         return None
-    found = _measured(pieces, members, sums, maps.shape[0], level_map is not None, whole if box is None else box)
+    found = _measured(pieces, members, sums, maps.shape[0], whole if box is None else box)
     order = np.argsort(found.centre_xy[:, 1], kind="stable")
     kept = {name: value[order] for name, value in vars(found).items() if name not in ("pieces", "box")}
     return Candidates(pieces=pieces, box=found.box, **kept)
@@ -168,7 +171,7 @@ def _halved(pieces: Labels) -> Labels:
     return result
 
 
-def _sums(pieces: Labels, count: int, maps: Array, level_map: Array | None) -> Array:
+def _sums(pieces: Labels, count: int, maps: Array, sure: Array) -> Array:
     """What adds up over the pixels of each piece, (P, 14); the last two columns are the centres' peak and number."""
     x, y = np.nonzero(pieces)
     index = pieces[x, y] - 1
@@ -177,13 +180,13 @@ def _sums(pieces: Labels, count: int, maps: Array, level_map: Array | None) -> A
     s1 = values[S1_CHANNEL] if len(values) > S1_CHANNEL else zeros
     bone = np.maximum(values[VERTEBRA_CHANNEL], s1)
     lumbar = values[LUMBAR_CHANNEL] if len(values) > LUMBAR_CHANNEL else zeros
-    level = zeros if level_map is None else np.asarray(level_map, dtype=np.float64)[x, y]
+    level = 10 * values[LEVEL_CHANNEL] - 0.5 if len(values) > LEVEL_CHANNEL else zeros
     one = np.ones(len(x))
     columns = [one, x, y, x * x, x * y, y * y, bone, s1, lumbar, level, bone * x, bone * y]
     sums = np.stack([np.bincount(index, weights=column, minlength=count) for column in columns], axis=1)
     peak = np.zeros(count)
     np.maximum.at(peak, index, values[CENTRE_CHANNEL])
-    at = np.rint(find_centres(maps[CENTRE_CHANNEL], 0.3, 8)[0]).astype(int).reshape(-1, 2)
+    at = np.rint(sure).astype(int).reshape(-1, 2)
     inside = pieces[tuple(np.clip(at, 0, np.array(pieces.shape) - 1).T)]
     number = np.bincount(inside, minlength=count + 1)[1 : count + 1]
     return np.column_stack([sums, number, peak])
@@ -222,7 +225,7 @@ def _neighbours(pieces: Labels) -> set[tuple[int, int]]:
 
 
 def _measured(
-    pieces: Labels, members: NDArray[np.bool_], sums: Array, channels: int, with_level: bool, box: Array
+    pieces: Labels, members: NDArray[np.bool_], sums: Array, channels: int, box: Array
 ) -> Candidates:
     total = members @ sums[:, :-1]
     area = total[:, 0]
@@ -239,7 +242,7 @@ def _measured(
         bone=mean[:, 6],
         s1=mean[:, 7] if channels > S1_CHANNEL else none,
         lumbar=mean[:, 8] if channels > LUMBAR_CHANNEL else none,
-        level=mean[:, 9] if with_level else none,
+        level=mean[:, 9] if channels > LEVEL_CHANNEL else none,
         peak=np.where(members, sums[:, -1], 0).max(axis=1),
         peaks=np.rint(total[:, 12]).astype(int),
         box=np.asarray(box, dtype=np.float64),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmnet_monai.decode import drop_crowded, merge_crowded, read_maps
+from cmnet_monai.decode import drop_crowded, read_maps
 
 COLUMN = np.array([[50.0 + 2 * i, 40.0 * i + 30] for i in range(6)])
 
