@@ -30,12 +30,32 @@ LUMBAR_LABELS = tuple(LABEL_OF_LEVEL[level] for level in LUMBAR)
 S1_LABEL = LABEL_OF_LEVEL["S1"]
 BODY_LABELS = tuple(sorted(label for level, label in LABEL_OF_LEVEL.items() if level != "S1"))
 """Every thoracic and lumbar body (all labels but the sacrum's)."""
+LABELS_DOWNWARDS = tuple(LABEL_OF_LEVEL[level] for level in (*THORACIC, "T13", *LUMBAR, "L6", "S1"))
+"""From head to feet; T13 has the highest code, but lies between T12 and L1."""
 
 # Channels of the network's logits, (B, C, x, y).
 CENTRE_CHANNEL = 0
 VERTEBRA_CHANNEL = 1
 S1_CHANNEL = 2
 LUMBAR_CHANNEL = 3
+LEVEL_CHANNEL = 4
+
+_FROM_SACRUM = ("S1", *reversed(LUMBAR), "T12", "T11", "T10", "T9")
+LEVEL_STEP = 1 / len(_FROM_SACRUM)
+"""From one level to the next on the scale of the level channel."""
+
+LEVEL_COORDINATE = MappingProxyType(
+    {
+        **{LABEL_OF_LEVEL[level]: LEVEL_STEP * (len(_FROM_SACRUM) - 0.5) for level in THORACIC[:8]},
+        **{LABEL_OF_LEVEL[level]: LEVEL_STEP * (i + 0.5) for i, level in enumerate(_FROM_SACRUM)},
+        LABEL_OF_LEVEL["L6"]: LEVEL_STEP,
+        LABEL_OF_LEVEL["T13"]: LEVEL_STEP * 6,
+    }
+)
+"""What the sigmoid of the level channel is inside a body: S1 0.05, L5 0.15, ... T9 and all above it 0.95.
+
+L6 lies half a step below L5, T13 half a step above L1, each between its neighbours.
+"""
 
 UNKNOWN_TARGET = -1.0
 """Value of a training target where no one has said what is there; losses leave such pixels out."""
@@ -61,15 +81,17 @@ PAPER_SPATIAL_SIZE = (512, 1024)
 LUMBAR_PROTOCOL = "lumbar"
 VISIBLE_PROTOCOL = "visible"
 LEVELS_PROTOCOL = "levels"
-PROTOCOLS = (LUMBAR_PROTOCOL, VISIBLE_PROTOCOL, LEVELS_PROTOCOL)
+COORDINATE_PROTOCOL = "coordinate"
+PROTOCOLS = (LUMBAR_PROTOCOL, VISIBLE_PROTOCOL, LEVELS_PROTOCOL, COORDINATE_PROTOCOL)
 
 
 def channel_names(protocol: str) -> tuple[str, ...]:
     """Names of the channels of a network's output under a label protocol.
 
     Args:
-        protocol: "lumbar" (vertebra is L1-L5 only), "visible" (every thoracic and lumbar body, and S1 apart) or
-            "levels" (as "visible", and L1-L5 once more on their own: a second opinion on which bodies are lumbar).
+        protocol: "lumbar" (vertebra is L1-L5 only), "visible" (every thoracic and lumbar body, and S1 apart),
+            "levels" (as "visible", and L1-L5 once more on their own: a second opinion on which bodies are lumbar) or
+            "coordinate" (as "levels", and a body's place on the scale `LEVEL_COORDINATE`, meaningless outside bodies).
     Raises:
         ValueError: there is no such protocol.
 
@@ -80,6 +102,7 @@ def channel_names(protocol: str) -> tuple[str, ...]:
         LUMBAR_PROTOCOL: ("centre", "vertebra"),
         VISIBLE_PROTOCOL: ("centre", "vertebra", "s1"),
         LEVELS_PROTOCOL: ("centre", "vertebra", "s1", "lumbar"),
+        COORDINATE_PROTOCOL: ("centre", "vertebra", "s1", "lumbar", "level"),
     }
     if protocol not in names:
         known = ", ".join(f'"{name}"' for name in PROTOCOLS)

@@ -90,11 +90,13 @@ def synthesize(
     films_per_patient: Annotated[int, typer.Option(min=1, help="Films of one patient, never split apart.")] = 1,
     kind: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="healthy, compression_fracture, implant or cement; a mix by default."),
+        typer.Option(
+            help="healthy, compression_fracture, implant, cement or six_lumbar; a mix of the first four by default."
+        ),
     ] = None,
     height: Annotated[int, typer.Option(min=128, help="Height of the films in pixels.")] = 1280,
     workers: Annotated[Optional[int], typer.Option(min=1, help="Processes; every core by default.")] = None,  # noqa: UP045
-    region: Annotated[str, typer.Option(help="lumbar or thoracic.")] = "lumbar",
+    region: Annotated[str, typer.Option(help="lumbar, thoracic or whole.")] = "lumbar",
     look: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="a (film-like) or b (multi-scale processing); a mix by default."),

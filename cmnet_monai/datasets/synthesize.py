@@ -56,7 +56,7 @@ class FilmPlan:
         kind: kind of patient, see `generate_film`; None draws one.
         height_px: height of the film.
         monochrome1: store it as MONOCHROME1.
-        region: "lumbar" or "thoracic".
+        region: "lumbar", "thoracic" or "whole".
         look: "a" or "b", whose processing; None mixes both.
     """
 
@@ -262,7 +262,7 @@ def synthesize(
         height_px: height of the films.
         workers: processes; None uses every core.
         progress: show a progress bar.
-        region: "lumbar" or "thoracic".
+        region: "lumbar", "thoracic" or "whole".
         look: "a" or "b", whose processing, so that one can train on one and test on the other; None mixes both.
     Returns:
         The datalist.

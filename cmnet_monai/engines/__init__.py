@@ -29,11 +29,13 @@ from cmnet_monai.engines.inferers import FilmInferer
 from cmnet_monai.engines.manifest import RunManifest, own_share, pending_films, versions
 from cmnet_monai.engines.precision import AutocastNetwork, with_precision
 from cmnet_monai.engines.runs import as_switch, prepare_run
+from cmnet_monai.engines.schedules import ConstantThenDecay
 from cmnet_monai.engines.trainer import FilmTrainer
 
 __all__ = [
     "Attach",
     "AutocastNetwork",
+    "ConstantThenDecay",
     "EpochProgress",
     "EpochSeed",
     "FilmEvaluator",

@@ -87,6 +87,7 @@ class TrainingCheckpoint:
         lr_scheduler: the schedule of the learning rate, if there is one.
         evaluator: the engine that validates; its key metric decides, higher is better. None: the last is the best.
         average: a `WeightAverage`; ``best.pt`` then holds the averaged weights.
+        keep_all: whether the weights that ``best.pt`` would get are kept after every epoch, as ``epoch_0001.pt``.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class TrainingCheckpoint:
         lr_scheduler: Any = None,
         evaluator: Any = None,
         average: WeightAverage | None = None,
+        keep_all: bool = False,
     ) -> None:
         self.folder = Path(folder)
+        self.keep_all = keep_all
         self.average = average
         self.network = network
         self.optimizer = optimizer
@@ -171,6 +174,8 @@ class TrainingCheckpoint:
         }
         with atomic_write(self.folder / LAST_CHECKPOINT) as temporary:
             torch.save(state, temporary)
+        if self.keep_all:
+            save_weights(self._kept, self.folder / f"epoch_{engine.state.epoch:04d}.pt")
         if improved:
             save_weights(self._kept, self.folder / BEST_WEIGHTS)
 
@@ -200,8 +205,9 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     """Load a flat state_dict, or the network's part of a training checkpoint, into a network.
 
     Args:
-        network: receives the weights, whatever their floating point type. A CM-Net with a lumbar channel takes those of
-            one without it too: that channel then starts as a copy of the vertebra channel, which it is a part of.
+        network: receives the weights, whatever their floating point type. A CM-Net with a lumbar or level channel
+            takes those of one without it too: a lumbar channel then starts as a copy of the vertebra channel, which it
+            is a part of, and a level channel as the network has it.
         path: the file; "" leaves the network as it is.
     Raises:
         FileNotFoundError: there is no such file.
@@ -219,20 +225,22 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         return
     state = read_checkpoint(path)
     try:
-        network.load_state_dict(_with_lumbar_channel(state.get("network", state), network))
+        network.load_state_dict(_with_further_channels(state.get("network", state), network))
     except RuntimeError as error:
         raise ValueError(f"{path}: weights of another network than the configured one ({error})") from error
 
 
-def _with_lumbar_channel(state: dict[str, torch.Tensor], network: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights with a third row in the segmentation head's layers where the network has one and they have two."""
+def _with_further_channels(state: dict[str, torch.Tensor], network: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights with the rows of a lumbar and a level channel where the network has them and they have not."""
     wanted = network.state_dict()
-    return {
-        name: torch.cat([value, value[:1]])
-        if "segmentation_head." in name and len(value) == 2 and name in wanted and len(wanted[name]) == 3
-        else value
-        for name, value in state.items()
-    }
+    grown = dict(state)
+    for name in (name for name in state if "segmentation_head." in name and name in wanted):
+        rows, goal = len(state[name]), len(wanted[name])
+        if rows == 2 and goal in (3, 4):
+            grown[name] = torch.cat([state[name], state[name][:1]])
+        if rows in (2, 3) and goal == 4:
+            grown[name] = torch.cat([grown[name], wanted[name][3:].to(state[name])])
+    return grown
 
 
 def average_weights(paths: Sequence[str | Path]) -> dict[str, torch.Tensor]:

@@ -16,8 +16,8 @@ from cmnet_monai.synthetic.sacral_shape import random_look, random_sacrum
 from cmnet_monai.synthetic.spine_curve import random_scoliosis, sagittal_tilts, stack
 
 LEVELS = (*THORACIC, *LUMBAR)
-KINDS = ("healthy", "compression_fracture", "implant", "cement")
-REGIONS = ("lumbar", "thoracic")
+KINDS = ("healthy", "compression_fracture", "implant", "cement", "six_lumbar")
+REGIONS = ("lumbar", "thoracic", "whole")
 TRANSITIONAL = ("sacralised", "lumbarised")
 VARIANTS = (*TRANSITIONAL, "spondylolysis", "spondylolisthesis", "retrolisthesis")
 """Findings that any kind of patient may have."""
@@ -97,6 +97,7 @@ def _deform(rng: np.random.Generator, vertebra: Vertebra, kind: str, grade: int)
 
 def _fractures(rng: np.random.Generator, kind: str, region: str) -> dict[str, tuple[str, int]]:
     """Which levels are fractured, how and how much; at least one of them lies where the region's films show it."""
+    region = _treated(region)
     if kind == "compression_fracture" or (kind == "cement") or (kind == "implant" and rng.random() < 0.25):
         count = int(rng.choice([1, 2, 3], p=[0.6, 0.28, 0.12]))
         weights = _FRACTURE_WEIGHT[region]
@@ -168,7 +169,7 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
     Args:
         seed: seed of the patient's own random generator.
         kind: one of ``KINDS``.
-        region: one of ``REGIONS``; where fractures and implants are.
+        region: one of ``REGIONS``; where fractures and implants are: on a film of the whole spine as on a lumbar one.
     Raises:
         ValueError: the kind or region is unknown.
     """
@@ -200,6 +201,8 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
     sacrum = random_sacrum(rng, sacral_slope, size, transitional, domed=slips["L5"] > 9)
     if "screws" in vertebrae[-1].findings and rng.random() < 0.6:
         sacrum = (replace(sacrum[0], findings=("screws",)), *sacrum[1:])
+    if kind == "six_lumbar":
+        vertebrae = _one_level_lower(vertebrae)
     width = float(np.clip(rng.normal(325, 40), 250, 430)) * size**0.5
     return Patient(
         vertebrae=vertebrae,
@@ -217,6 +220,18 @@ def random_patient(seed: int, kind: str = "healthy", region: str = "lumbar") -> 
         sacrum_look=random_look(rng, transitional),
         transitional=transitional,
     )
+
+
+def _treated(region: str) -> str:
+    """Which region of `REGIONS` decides where fractures and implants are."""
+    return "lumbar" if region == "whole" else region
+
+
+def _one_level_lower(vertebrae: tuple[Vertebra, ...]) -> tuple[Vertebra, ...]:
+    """The same bodies named one level lower, T11 as T12 and L5 as L6; there is no T1 left."""
+    lower = dict(zip(LEVELS, (*LEVELS[1:], "L6"), strict=True))
+    named = (replace(v, level=lower[v.level], label=LABEL_OF_LEVEL[lower[v.level]]) for v in vertebrae)
+    return tuple(named)
 
 
 def _random_discs(rng: np.random.Generator, worn: dict[str, bool], size: float, transitional: str) -> dict[str, float]:
@@ -246,6 +261,7 @@ def _treat(
     rng: np.random.Generator, vertebrae: tuple[Vertebra, ...], kind: str, region: str
 ) -> tuple[tuple[Vertebra, ...], tuple[str, ...]]:
     """Mark which bodies carry screws, cages or cement."""
+    region = _treated(region)
     found: list[str] = []
     marks: dict[str, list[str]] = {v.level: list(v.findings) for v in vertebrae}
     cages: set[str] = set()

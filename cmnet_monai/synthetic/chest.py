@@ -121,7 +121,7 @@ def add_shoulders(depth: FloatArray, geometry: Geometry, patient: Patient, rng: 
         add_tube(
             depth, geometry, blade, tip, (4.0, 2.5), Material(CORTICAL_PER_MM), flatness=float(rng.uniform(0.6, 2))
         )
-    windpipe = [by_level[level].to_world(-by_level[level].depth_mm - 14.0, 0.0) for level in ("T1", "T3", "T5")]
+    windpipe = [body.to_world(-body.depth_mm - 14.0, 0.0) for body in patient.vertebrae[:5:2]]
     for p, q in pairwise(windpipe):
         add_tube(depth, geometry, p, q, (8.5 * k, 8.5 * k), Material(-0.8 * WATER_PER_MM))
 

@@ -38,7 +38,7 @@ def add_degeneration(depth: FloatArray, geometry: Geometry, patient: Patient) ->
     start = int(rng.integers(3, 12))
     length = int(rng.integers(4, 8))
     for i, (upper, lower) in enumerate(pairwise(bodies)):
-        worn = disc_gap_mm(upper, lower) < _WORN * DISC_MM[upper.level] * patient.size
+        worn = disc_gap_mm(upper, lower) < _WORN * DISC_MM.get(upper.level, DISC_MM["L5"]) * patient.size
         if worn and rng.random() < 0.6:
             _add_sclerosis(depth, geometry, upper, lower, patient, rng)
         if rng.random() < (0.3 if worn else 0.02):

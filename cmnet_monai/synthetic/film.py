@@ -27,10 +27,10 @@ from cmnet_monai.synthetic import (
 from cmnet_monai.synthetic.anatomy import KINDS, Patient, Vertebra, random_patient
 from cmnet_monai.synthetic.projection import FloatArray, Geometry
 
-_KIND_SHARES = (0.42, 0.30, 0.16, 0.12)
+_KIND_SHARES = (0.42, 0.30, 0.16, 0.12, 0.0)
 _SLICES = 26
 _MIN_VISIBLE = 0.5
-_KEPT = {"lumbar": LUMBAR, "thoracic": THORACIC[5:11]}
+_KEPT = {"lumbar": LUMBAR, "thoracic": THORACIC[5:11], "whole": (*THORACIC[5:], *LUMBAR)}
 """Levels that the collimator never hides."""
 
 
@@ -78,7 +78,7 @@ class SyntheticFilm:
         valid_area: True inside the collimator.
         seed: the seed of the film.
         kind: the kind of patient.
-        region: "lumbar" or "thoracic".
+        region: "lumbar", "thoracic" or "whole".
         look: "a", "b" or "odd": whose processing, see `generate_film`.
 
     >>> film = generate_film(seed=1, kind="healthy", height_px=128)
@@ -129,6 +129,11 @@ def _position(patient: Patient, height_px: int, rng: np.random.Generator, region
         down = float(
             np.clip(rng.normal(0.48, 0.07), 0.36, 0.6) if coned else np.clip(rng.normal(0.38, 0.05), 0.26, 0.54)
         )
+    elif region == "whole":
+        anchor = "T12"
+        aspect = float(rng.uniform(0.5, 0.7))
+        field_mm = float(rng.uniform(560, 820)) * patient.size
+        down = float(np.clip(rng.normal(0.52, 0.05), 0.4, 0.62))
     else:
         anchor = "T8"
         field_mm = float(rng.uniform(290, 330) if coned else np.clip(rng.normal(385, 35), 310, 480)) * patient.size
@@ -162,7 +167,7 @@ def render_depth(
             posterior.add_ribs(depth, geometry, patient, body, rng)
         posterior.add_disc(depth, geometry, body, rng)
     degeneration.add_degeneration(depth, geometry, patient)
-    if region == "thoracic":
+    if region != "lumbar":
         chest.add_shoulders(depth, geometry, patient, rng)
     shadows.add_shadows(depth, geometry, patient, rng)
     hardware.add_hardware(depth, geometry, patient, rng)
@@ -221,12 +226,14 @@ def generate_film(
 
     Args:
         seed: seed of patient and film where they have none of their own.
-        kind: "healthy", "compression_fracture", "implant", "cement"; None draws one by the patient's seed.
+        kind: "healthy", "compression_fracture", "implant", "cement"; None draws one of these by the patient's seed.
+            Or "six_lumbar", which is never drawn.
         height_px: film height; width is 0.5 to 0.9 of it.
         patient_seed: seed of the anatomy, so that a patient can have several films.
         film_seed: seed of position, exposure and noise.
         faces: "left" or "right"; None draws one by the film's seed.
-        region: "lumbar" (T11 to the hips) or "thoracic" (T2 to L1, under ribs, lungs and shoulders).
+        region: "lumbar" (T11 to the hips), "thoracic" (T2 to L1, under ribs, lungs and shoulders) or "whole" (both,
+            so that the bodies are small).
         look: "a" (film-like) or "b" (multi-scale processing), see `domains`; None mixes them.
     Raises:
         ValueError: the kind, side, region or look is unknown, a seed is negative, or the film is less than 128 px high.
@@ -282,7 +289,7 @@ def finish_film(
         rng: draws exposure, processing, collimation and marks.
         faces: "left" or "right".
         look: see `generate_film`.
-        region: "lumbar" or "thoracic": which levels the collimator never hides.
+        region: see `generate_film`: which levels the collimator never hides.
         about: the other fields of the film: findings, seed, kind.
     """
     labels, truths = labels_within(np.ones(geometry.shape, bool))

@@ -48,6 +48,8 @@ from cmnet_monai.transforms.prompts import (
     RandCentrePromptd,
     RandCentrePromptDict,
 )
+from cmnet_monai.transforms.rand_articulated import RandArticulatedD, RandArticulatedd, RandArticulatedDict
+from cmnet_monai.transforms.rand_burnt_in import RandBurntIn, RandBurntInD, RandBurntInd, RandBurntInDict
 from cmnet_monai.transforms.rand_elastic import RandElasticD, RandElasticd, RandElasticDict
 from cmnet_monai.transforms.rand_film import (
     RandCollimation,
@@ -64,6 +66,13 @@ from cmnet_monai.transforms.rand_film import (
     RandLocalContrastDict,
     WithinFilm,
 )
+from cmnet_monai.transforms.rand_low_quality import (
+    RandLowQuality,
+    RandLowQualityD,
+    RandLowQualityd,
+    RandLowQualityDict,
+)
+from cmnet_monai.transforms.rand_objects import RandObjects, RandObjectsD, RandObjectsd, RandObjectsDict
 from cmnet_monai.transforms.rand_part import RandPartOfFilmD, RandPartOfFilmd, RandPartOfFilmDict, without_slivers
 from cmnet_monai.transforms.rand_similarity import RandSimilarityD, RandSimilarityd, RandSimilarityDict
 from cmnet_monai.transforms.resize import ResizeWithPad, ResizeWithPadD, ResizeWithPadd, ResizeWithPadDict

@@ -14,13 +14,21 @@ from monai.data.utils import to_affine_nd
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_numpy, convert_to_tensor
 
-from cmnet_monai.conventions import BODY_LABELS, LEVELS_PROTOCOL, LUMBAR_LABELS, LUMBAR_PROTOCOL, VISIBLE_PROTOCOL
+from cmnet_monai.conventions import (
+    BODY_LABELS,
+    COORDINATE_PROTOCOL,
+    LEVELS_PROTOCOL,
+    LUMBAR_LABELS,
+    LUMBAR_PROTOCOL,
+    VISIBLE_PROTOCOL,
+)
 
 UNKNOWN_LEVEL = 0
 PROTOCOL_LABELS: Mapping[str, tuple[int, ...]] = {
     LUMBAR_PROTOCOL: LUMBAR_LABELS,
     VISIBLE_PROTOCOL: BODY_LABELS,
     LEVELS_PROTOCOL: BODY_LABELS,
+    COORDINATE_PROTOCOL: BODY_LABELS,
 }
 """Bodies that count as vertebra: L1-L5, or every thoracic and lumbar body."""
 
@@ -28,7 +36,7 @@ _BINARY_VALUES = (1, 255)
 
 
 def labels_of_protocol(protocol: str) -> tuple[int, ...]:
-    """Label values that count as vertebra under a protocol: "lumbar", "visible" or "levels"."""
+    """Label values that count as vertebra under one of `cmnet_monai.conventions.PROTOCOLS`."""
     if protocol not in PROTOCOL_LABELS:
         raise ValueError(f"protocol must be one of {tuple(PROTOCOL_LABELS)}, got {protocol!r}.")
     return PROTOCOL_LABELS[protocol]
@@ -71,8 +79,7 @@ class CentresFromLabel(Transform):
     given centres).
 
     Args:
-        protocol: "lumbar" for L1-L5 only, "visible" and "levels" for every thoracic and lumbar one. Centres of
-            unknown level stay.
+        protocol: "lumbar" for L1-L5 only, the others for every thoracic and lumbar one. Centres of unknown level stay.
         min_area_fraction: smallest component of a binary mask, as a share of the largest.
         labels: label values that count, instead of those of the protocol: for other anatomy than the spine. A label
             map is then never taken for a binary mask, and the points come in this order.

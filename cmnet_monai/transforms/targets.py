@@ -15,6 +15,9 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_numpy
 from cmnet_monai.conventions import (
     BODY_LABELS,
     LABEL_OF_LEVEL,
+    LABELS_DOWNWARDS,
+    LEVEL_CHANNEL,
+    LEVEL_COORDINATE,
     LUMBAR_CHANNEL,
     LUMBAR_LABELS,
     LUMBAR_PROTOCOL,
@@ -26,10 +29,7 @@ from cmnet_monai.conventions import (
 )
 from cmnet_monai.transforms.centres import is_binary_mask, labels_of_protocol, whole_labels
 
-_T12, _T13 = LABEL_OF_LEVEL["T12"], LABEL_OF_LEVEL["T13"]
-# The bodies from top to bottom: T13 has the highest code, but lies between T12 and L1.
 _L1_AND_HIGHER = set(BODY_LABELS) - {LABEL_OF_LEVEL[level] for level in ("L2", "L3", "L4", "L5", "L6")}
-_DOWNWARDS = sorted(BODY_LABELS, key=lambda label: _T12 + 0.5 if label == _T13 else label)
 
 
 class TargetFromLabel(Transform):
@@ -39,7 +39,8 @@ class TargetFromLabel(Transform):
 
     Args:
         protocol: "lumbar": vertebra is L1-L5; "visible": every thoracic and lumbar body, with S1 as a further channel;
-            "levels": as "visible", with L1-L5 as one channel more.
+            "levels": as "visible", with L1-L5 as one channel more; "coordinate": as "levels", with the level of each
+            body (`cmnet_monai.conventions.LEVEL_COORDINATE`) as one more, not known (-1) outside of bodies.
         open_top: what lies above the topmost outlined body counts as not known (-1, which `DualHeadDiceLoss` leaves
             out) in the channels of centres and vertebrae, and in that of L1-L5 where the topmost is below L1. For
             readers who stop at L1 or T12 although the film shows more. Not for protocol "lumbar", where nothing above
@@ -69,7 +70,7 @@ class TargetFromLabel(Transform):
             label: label map in VerSe codes or binary mask, (1, x, y).
             heatmap: centre heatmap, (1, x, y), 0 to 1.
         Returns:
-            (2 to 4, x, y), float32, 0 to 1 (-1 where not known); a MetaTensor where ``label`` is one.
+            (2 to 5, x, y), float32, 0 to 1 (-1 where not known); a MetaTensor where ``label`` is one.
         Raises:
             ValueError: the two differ in size.
         """
@@ -79,7 +80,8 @@ class TargetFromLabel(Transform):
             raise ValueError(f"The heatmap has shape {centre.shape}, the label map (x, y) = {values.shape}.")
         highest = max(int(values.max(initial=0)), S1_LABEL, *self.wanted)
         binary = is_binary_mask(values)
-        counts = np.zeros((LUMBAR_CHANNEL + 1, highest + 1), dtype=np.float32)
+        counts = np.zeros((LEVEL_CHANNEL + 1, highest + 1), dtype=np.float32)
+        counts[LEVEL_CHANNEL] = UNKNOWN_TARGET
         if binary:
             counts[VERTEBRA_CHANNEL, 1:] = 1.0
             counts[LUMBAR_CHANNEL, 1:] = UNKNOWN_TARGET
@@ -87,12 +89,14 @@ class TargetFromLabel(Transform):
             counts[VERTEBRA_CHANNEL, list(self.wanted)] = 1.0
             counts[S1_CHANNEL, S1_LABEL] = 1.0
             counts[LUMBAR_CHANNEL, list(LUMBAR_LABELS)] = 1.0
+            for code in set(LEVEL_COORDINATE) & set(range(highest + 1)):
+                counts[LEVEL_CHANNEL, code] = LEVEL_COORDINATE[code]
         target = np.concatenate([centre, counts[VERTEBRA_CHANNEL : self.channels, values]])
         if self.open_top and not binary:
             above = above_bodies(values)
             target[:S1_CHANNEL, above] = UNKNOWN_TARGET
             if not set(np.unique(values)) & _L1_AND_HIGHER:
-                target[LUMBAR_CHANNEL:, above] = UNKNOWN_TARGET
+                target[LUMBAR_CHANNEL : LUMBAR_CHANNEL + 1, above] = UNKNOWN_TARGET
         return convert_to_dst_type(target, convert_to_tensor(label, track_meta=True), dtype=torch.float32)[0]
 
 
@@ -105,7 +109,7 @@ def above_bodies(values: np.ndarray, margin: float = 0.15) -> np.ndarray:
     Returns:
         (x, y), bool; all False with fewer than two bodies.
     """
-    levels = [level for level in _DOWNWARDS if (values == level).any()]
+    levels = [level for level in LABELS_DOWNWARDS if level != S1_LABEL and (values == level).any()]
     if len(levels) < 2:
         return np.zeros(values.shape, dtype=bool)
     first, second = (np.argwhere(values == level) for level in levels[:2])
@@ -124,7 +128,7 @@ class TargetFromLabeld(MapTransform):
         keys: the label map, one key.
         heatmap_key: the centre heatmap.
         target_key: where the target goes.
-        protocol: "lumbar", "visible" or "levels".
+        protocol: see :class:`TargetFromLabel`.
         open_top: see :class:`TargetFromLabel`.
         allow_missing_keys: ignore a key that is not in the data.
 

@@ -9,12 +9,14 @@ from monai.transforms import (
     Compose,
     EnsureChannelFirstd,
     LoadImaged,
+    OneOf,
     RandAdjustContrastd,
     RandBiasFieldd,
     RandFlipd,
     RandGaussianNoised,
     RandGaussianSharpend,
     RandGaussianSmoothd,
+    RandHistogramShiftd,
     ScaleIntensityRanged,
     SelectItemsd,
     Transform,
@@ -26,8 +28,12 @@ from cmnet_monai.transforms.crop_border import CropBorderd
 from cmnet_monai.transforms.equalize import HistogramEqualized
 from cmnet_monai.transforms.heatmap import CentreHeatmapd
 from cmnet_monai.transforms.prompts import RandCentrePromptd
+from cmnet_monai.transforms.rand_articulated import RandArticulatedd
+from cmnet_monai.transforms.rand_burnt_in import RandBurntInd
 from cmnet_monai.transforms.rand_elastic import RandElasticd
 from cmnet_monai.transforms.rand_film import RandCollimationd, RandDiscsd, RandLocalContrastd, WithinFilm
+from cmnet_monai.transforms.rand_low_quality import RandLowQualityd
+from cmnet_monai.transforms.rand_objects import RandObjectsd
 from cmnet_monai.transforms.rand_part import RandPartOfFilmd
 from cmnet_monai.transforms.rand_similarity import RandSimilarityd
 from cmnet_monai.transforms.resize import ResizeWithPadd
@@ -79,8 +85,11 @@ def augment_geometry(
     flip_axes: Sequence[int] = (0,),
     elastic_px: float = 0.0,
     part_prob: float = 0.0,
+    least_part: float = 0.45,
+    articulated_prob: float = 0.0,
+    far_prob: float = 0.0,
 ) -> list[Transform]:
-    """The paper's scaling, rotation and flipping, of "image" and "label" alike, on the grid; elastic on demand.
+    """The paper's scaling, rotation and flipping, of "image" and "label" alike, on the grid; more on demand.
 
     Args:
         spatial_size: (x, y) size of the grid.
@@ -93,6 +102,9 @@ def augment_geometry(
         elastic_px: largest standard deviation of an elastic deformation, pixels of the grid; "points" follow. 0: none.
         part_prob: probability that only a part of the film is kept, see `RandPartOfFilmd`, before all else; "points"
             follow. 0: never.
+        least_part: smallest part, as a share of the film's height.
+        articulated_prob: probability that the spine is bent at its discs, see `RandArticulatedd`, before all else.
+        far_prob: share of the changes of size and angle that are large: a quarter smaller, a tenth larger, 45 degrees.
 
     >>> import torch
     >>> label = torch.zeros(1, 64, 96)
@@ -102,30 +114,47 @@ def augment_geometry(
     [[58, 70]]
     """
     keys = ["image", "label"]
-    change = RandSimilarityd(
-        keys,
-        prob=prob,
-        magnification=magnification,
-        rotation_deg=rotation_deg,
-        translation_px=[translation * size for size in spatial_size],
-        spatial_size=spatial_size,
-        mode=["bilinear", "nearest"],
-    )
-    cut: list[Transform] = [RandPartOfFilmd(keys, prob=part_prob)] if part_prob > 0 else []
-    steps: list[Transform] = [*cut, change, *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes)]
+    carry = CarryCentresd("points", refer_key="image", allow_missing_keys=True)
+
+    def move(magnification: tuple[float, float], rotation_deg: float) -> Transform:
+        return RandSimilarityd(
+            keys,
+            prob=prob,
+            magnification=magnification,
+            rotation_deg=rotation_deg,
+            translation_px=[translation * size for size in spatial_size],
+            spatial_size=spatial_size,
+            mode=["bilinear", "nearest"],
+        )
+
+    change = move(magnification, rotation_deg)
+    if far_prob > 0:
+        change = OneOf(
+            [change, move((0.75 * magnification[0], 1.1 * magnification[1]), 45.0)], weights=[1 - far_prob, far_prob]
+        )
+    first: list[Transform] = [carry, RandArticulatedd(keys, prob=articulated_prob)] if articulated_prob > 0 else []
+    if part_prob > 0:
+        first.append(RandPartOfFilmd(keys, prob=part_prob, least=least_part))
+    steps: list[Transform] = [
+        *first,
+        change,
+        *(RandFlipd(keys, prob=flip_prob, spatial_axis=axis) for axis in flip_axes),
+    ]
     if elastic_px > 0:
-        steps.append(CarryCentresd("points", refer_key="image", allow_missing_keys=True))
+        steps.append(carry)
         steps.append(RandElasticd(keys, magnitude_px=elastic_px))
     return steps
 
 
-def augment_film(strength: float = 1.0) -> list[Transform]:
+def augment_film(strength: float = 1.0, hidden_prob: float = 0.0) -> list[Transform]:
     """What films vary in: tone, local contrast, shading, sharpness, noise, marks, collimation. "image" only.
 
     Values stay within 0 to 1 and padding stays 0. Polarity is never inverted: the reader has settled it.
 
     Args:
         strength: scales the size of every change; 0 leaves the film as it is.
+        hidden_prob: probability of each of the following: objects over the bones (`RandObjectsd`), burnt-in marks
+            (`RandBurntInd`), poor quality (`RandLowQualityd`), and other grey values (a random monotone curve).
 
     >>> import torch
     >>> film = torch.zeros(1, 64, 96)
@@ -136,20 +165,28 @@ def augment_film(strength: float = 1.0) -> list[Transform]:
     """
     if strength <= 0:
         return []
+    curve: list[Transform] = [RandHistogramShiftd("image", num_control_points=(4, 9), prob=hidden_prob)]
+    over: list[Transform] = [RandObjectsd("image", prob=hidden_prob), RandBurntInd("image", prob=hidden_prob)]
+    poor: list[Transform] = [RandLowQualityd("image", prob=hidden_prob)]
+    if hidden_prob <= 0:
+        curve, over, poor = [], [], []
     gamma = (math.exp(-0.4 * strength), math.exp(0.4 * strength))
     return [
         RandCollimationd("image", prob=0.3, max_fraction=min(0.15 * strength, 0.45), keep_key="label"),
         WithinFilm(
             "image",
             [
+                *curve,
                 RandAdjustContrastd("image", prob=0.3, gamma=gamma),
                 RandAdjustContrastd("image", prob=0.3, gamma=gamma, invert_image=True),  # from the bright end
                 RandLocalContrastd("image", prob=0.5, strength=0.3 * strength),
                 RandBiasFieldd("image", prob=0.2, degree=2, coeff_range=(0.0, 0.15 * strength)),
+                *over,
                 RandGaussianSmoothd("image", prob=0.3, sigma_x=(0.3, 1.5 * strength), sigma_y=(0.3, 1.5 * strength)),
                 RandGaussianSharpend("image", prob=0.2, alpha=(0.5, 4.0 * strength)),
                 RandGaussianNoised("image", prob=0.4, std=0.05 * strength),
                 RandDiscsd("image", prob=0.5),
+                *poor,
             ],
         ),
     ]
@@ -196,7 +233,7 @@ def training_chain(
 
     Args:
         spatial_size: (x, y) size of the grid.
-        protocol: "lumbar", "visible" or "levels".
+        protocol: one of `cmnet_monai.conventions.PROTOCOLS`.
         sigma_px: standard deviation of the centre heatmap, in pixels of the grid.
         augment: random changes, for training; False for validation.
         strength: scales the changes of grey values.
