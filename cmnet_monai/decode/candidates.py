@@ -9,18 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cmnet_monai.conventions import CENTRE_CHANNEL, LUMBAR_CHANNEL, S1_CHANNEL, VERTEBRA_CHANNEL
+from cmnet_monai.conventions import (
+    CENTRE_CHANNEL,
+    LEVEL_CHANNEL,
+    LEVEL_STEP,
+    LUMBAR_CHANNEL,
+    S1_CHANNEL,
+    VERTEBRA_CHANNEL,
+)
 from cmnet_monai.decode.instances import part_bodies
 
 Array = NDArray[np.floating]
 Labels = NDArray[np.int32]
 
-LEVEL_CHANNEL = 4
-"""Channel of the level coordinate: 0.05 in S1, 0.15 in L5, and a tenth more for each level above, to T9."""
 FAINT = 0.2
 """Least probability of a piece where nothing reaches the threshold of a body."""
-SURE_CENTRE = 0.3
-"""Least probability of a centre that counts as one."""
 _LEAST_PIECE_PX, _REACH_PX = 20, 3
 _LARGE, _LARGEST = 1.4, 2.4
 _ELONGATED = 1.35
@@ -39,9 +42,9 @@ class Candidates:
         bone: mean probability of being any vertebra, (N,).
         s1: the same of S1, (N,); NaN if the maps do not say it.
         lumbar: the same of L1-L5, (N,); NaN if the maps do not say it.
-        level: mean of the levels that the level channel gives, S1 0, L5 1 and upwards, (N,); NaN if the maps do not say it.
+        level: mean of what the level channel gives, S1 0, L5 1 and upwards, (N,); NaN if the maps do not say it.
         peak: greatest probability of a centre, (N,).
-        peaks: number of centres inside, (N,).
+        second: probability of the second of the centres inside, 0 where there is but one, (N,).
         box: least and greatest (x, y) of the film on the grid, (2, 2).
     """
 
@@ -55,7 +58,7 @@ class Candidates:
     lumbar: Array
     level: Array
     peak: Array
-    peaks: NDArray[np.integer]
+    second: Array
     box: Array
 
     def __len__(self) -> int:
@@ -107,12 +110,13 @@ def find_candidates(
     if not count:
         return None
     whole = np.array([[0.0, 0.0], np.array(pieces.shape) - 1.0])
-    sums = _sums(pieces, count, maps, points[scores >= SURE_CENTRE])
+    sums = _sums(pieces, count, maps)
     members = _unions(pieces, count, sums[:, 0], sums[:, -1])
     members = members[members @ sums[:, 0] >= min_area_px]
     if not len(members):
         return None
-    found = _measured(pieces, members, sums, maps.shape[0], whole if box is None else box)
+    second = _second_centres(pieces, members, np.asarray(points, dtype=np.float64).reshape(-1, 2), scores)
+    found = _measured(pieces, members, sums, second, maps.shape[0], whole if box is None else box)
     order = np.argsort(found.centre_xy[:, 1], kind="stable")
     kept = {name: value[order] for name, value in vars(found).items() if name not in ("pieces", "box")}
     return Candidates(pieces=pieces, box=found.box, **kept)
@@ -171,8 +175,8 @@ def _halved(pieces: Labels) -> Labels:
     return result
 
 
-def _sums(pieces: Labels, count: int, maps: Array, sure: Array) -> Array:
-    """What adds up over the pixels of each piece, (P, 14); the last two columns are the centres' peak and number."""
+def _sums(pieces: Labels, count: int, maps: Array) -> Array:
+    """What adds up over the pixels of each piece, (P, 12), and behind that the greatest probability of a centre."""
     x, y = np.nonzero(pieces)
     index = pieces[x, y] - 1
     values = [np.asarray(channel, dtype=np.float64)[x, y] for channel in maps]
@@ -180,16 +184,21 @@ def _sums(pieces: Labels, count: int, maps: Array, sure: Array) -> Array:
     s1 = values[S1_CHANNEL] if len(values) > S1_CHANNEL else zeros
     bone = np.maximum(values[VERTEBRA_CHANNEL], s1)
     lumbar = values[LUMBAR_CHANNEL] if len(values) > LUMBAR_CHANNEL else zeros
-    level = 10 * values[LEVEL_CHANNEL] - 0.5 if len(values) > LEVEL_CHANNEL else zeros
+    level = values[LEVEL_CHANNEL] / LEVEL_STEP - 0.5 if len(values) > LEVEL_CHANNEL else zeros
     one = np.ones(len(x))
     columns = [one, x, y, x * x, x * y, y * y, bone, s1, lumbar, level, bone * x, bone * y]
     sums = np.stack([np.bincount(index, weights=column, minlength=count) for column in columns], axis=1)
     peak = np.zeros(count)
     np.maximum.at(peak, index, values[CENTRE_CHANNEL])
-    at = np.rint(sure).astype(int).reshape(-1, 2)
-    inside = pieces[tuple(np.clip(at, 0, np.array(pieces.shape) - 1).T)]
-    number = np.bincount(inside, minlength=count + 1)[1 : count + 1]
-    return np.column_stack([sums, number, peak])
+    return np.column_stack([sums, peak])
+
+
+def _second_centres(pieces: Labels, members: NDArray[np.bool_], points: Array, scores: Array) -> Array:
+    at = np.clip(np.rint(points).astype(int), 0, np.array(pieces.shape) - 1)
+    piece = pieces[tuple(at.T)]
+    inside = np.where((piece > 0)[None], members[:, piece - 1] * np.asarray(scores)[None], 0.0)
+    padded = np.pad(inside, ((0, 0), (2, 0)))
+    return np.sort(padded, axis=1)[:, -2]
 
 
 def _unions(pieces: Labels, count: int, areas: Array, peaks: Array) -> NDArray[np.bool_]:
@@ -200,9 +209,7 @@ def _unions(pieces: Labels, count: int, areas: Array, peaks: Array) -> NDArray[n
     groups = {frozenset([i]) for i in range(count)}
     pairs = {frozenset(pair) for pair in near if areas[list(pair)].sum() < _LARGEST * usual}
     triples = {
-        a | b
-        for a, b in itertools.combinations(pairs, 2)
-        if len(a & b) == 1 and areas[list(a | b)].sum() < 1.6 * usual
+        a | b for a, b in itertools.combinations(pairs, 2) if len(a & b) == 1 and areas[list(a | b)].sum() < 1.6 * usual
     }
     members = np.zeros((len(groups | pairs | triples), count), dtype=bool)
     for row, group in zip(members, sorted(groups | pairs | triples, key=sorted)):
@@ -225,7 +232,7 @@ def _neighbours(pieces: Labels) -> set[tuple[int, int]]:
 
 
 def _measured(
-    pieces: Labels, members: NDArray[np.bool_], sums: Array, channels: int, box: Array
+    pieces: Labels, members: NDArray[np.bool_], sums: Array, second: Array, channels: int, box: Array
 ) -> Candidates:
     total = members @ sums[:, :-1]
     area = total[:, 0]
@@ -244,6 +251,6 @@ def _measured(
         lumbar=mean[:, 8] if channels > LUMBAR_CHANNEL else none,
         level=mean[:, 9] if channels > LEVEL_CHANNEL else none,
         peak=np.where(members, sums[:, -1], 0).max(axis=1),
-        peaks=np.rint(total[:, 12]).astype(int),
+        second=second,
         box=np.asarray(box, dtype=np.float64),
     )

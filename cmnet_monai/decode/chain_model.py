@@ -28,11 +28,11 @@ class Scores:
     """Scores of everything that chains are made of; tensors of one floating type.
 
     Args:
-        element: of a candidate at a level, (N, LEVELS).
+        element: of a candidate at a level, (..., N, LEVELS); several at once share all else.
         start: of being the chain's uppermost, (N, LEVELS).
         end: of being its lowest, (N, LEVELS).
         step: of a step by 1 to STRIDES levels, (E, STRIDES, 2); the last axis: to a body, to S1.
-        bend: of two successive steps, one (STRIDES, STRIDES, 2) for each pair of `Steps.pairs`, (P, STRIDES, STRIDES, 2).
+        bend: of two successive steps, for each of `Steps.pairs`, (P, STRIDES, STRIDES, 2).
     """
 
     element: Tensor
@@ -78,24 +78,20 @@ def total(scores: Scores, steps: Steps, best: bool = False) -> Tensor:
     6.0
     """
     reduce = _greatest if best else _log_sum
-    count = scores.element.shape[0]
     begun = scores.element + scores.start
     is_s1 = torch.arange(LEVELS) == 0
     after = _arrivals(scores, steps, begun, is_s1, reduce)
-    lone = begun + scores.end
-    results = [torch.zeros(1, dtype=lone.dtype), lone.flatten()]
-    for candidate in range(count):
-        if after[candidate]:
-            arrived = torch.cat(after[candidate])
-            results.append((arrived + scores.end[candidate]).flatten())
-    return reduce(torch.cat(results), 0)
+    arrived = [torch.cat(partial, dim=-2) + scores.end[candidate] for candidate, partial in enumerate(after) if partial]
+    chains = torch.cat([begun + scores.end, *arrived], dim=-2).flatten(-2)
+    nothing = torch.zeros_like(chains[..., :1])
+    return reduce(torch.cat([chains, nothing], dim=-1), -1)
 
 
 def _arrivals(
     scores: Scores, steps: Steps, begun: Tensor, is_s1: Tensor, reduce: Callable[[Tensor, int], Tensor]
 ) -> list[list[Tensor]]:
-    """For each candidate the scores of the partial chains that end there, each (steps, LEVELS) of one upper one."""
-    count = len(begun)
+    """For each candidate the scores of the partial chains that end there, (..., 1, LEVELS) for each last step."""
+    count, batch = begun.shape[-2], begun.shape[:-2]
     uppers, lowers = steps.ends[:, 0].tolist(), steps.ends[:, 1].tolist()
     order: list[list[int]] = [[] for _ in range(count)]
     for number, upper in enumerate(uppers):
@@ -114,21 +110,20 @@ def _arrivals(
             continue
         low, high = firsts[out[0]], firsts[out[-1] + 1]
         incoming = (high - low) // len(out)
-        here = begun[candidate][source].expand(len(out), 1, STRIDES, LEVELS)
+        here = begun[..., candidate, :][..., source][..., None, None, :, :].expand(*batch, len(out), 1, STRIDES, LEVELS)
         if incoming:
             numbers = steps.pairs[low : low + incoming, 0].tolist()
-            before = torch.stack([by_step[number] for number in numbers])  # type: ignore[misc]  # (k, STRIDES, LEVELS)
+            before = torch.stack([by_step[number] for number in numbers], dim=-3)  # type: ignore[misc]
             bend = scores.bend[low:high].reshape(len(out), incoming, STRIDES, STRIDES, 2)
             turned = torch.where(is_s1, bend[..., 1:], bend[..., :1])
-            # (out, incoming, stride before, stride, level below)
-            moved = before[:, :, source][None] + turned
-            here = torch.cat([here, moved.reshape(len(out), -1, STRIDES, LEVELS)], dim=1)
-        numbers_out = torch.tensor(out)
-        down = reduce(here, 1).masked_fill(beyond, _NEVER)
-        step = scores.step[numbers_out]
+            # (..., step out, step in, stride in, stride out, level below)
+            moved = before[..., source][..., None, :, :, :, :] + turned
+            here = torch.cat([here, moved.flatten(-4, -3)], dim=-3)
+        down = reduce(here, -3).masked_fill(beyond, _NEVER)
+        step = scores.step[out]
         down = down + torch.where(is_s1, step[..., 1:], step[..., :1])
-        down = down + scores.element[[lowers[number] for number in out]][:, None]
-        for number, value in zip(out, down):
+        down = down + scores.element[..., [lowers[number] for number in out], :].unsqueeze(-2)
+        for number, value in zip(out, down.unbind(-3)):
             by_step[number] = value
             after[lowers[number]].append(value)
     return after

@@ -13,7 +13,7 @@ from cmnet_monai.decode.centres import find_centres
 from cmnet_monai.decode.chain_model import LEVELS
 from cmnet_monai.decode.confidence import uncertainties
 from cmnet_monai.decode.given_centres import MOST_GIVEN, SAID_BY_USER, GivenCentres, heed_levels, region_at
-from cmnet_monai.decode.naming import CERTAIN, UPWARDS, Naming, name_candidates, shipped_model
+from cmnet_monai.decode.naming import CERTAIN, UPWARDS, Naming, NamingModel, name_candidates, shipped_model
 from cmnet_monai.decode.suppression import uncrowded, with_given
 
 Array = NDArray[np.floating]
@@ -80,6 +80,7 @@ def read_maps(
     min_area_px: int = 60,
     given: GivenCentres | None = None,
     film_box: Array | None = None,
+    model: NamingModel | None = None,
 ) -> VertebraReading:
     """Read named bodies from probability maps.
 
@@ -94,6 +95,7 @@ def read_maps(
         given: centres that a reader gave, in pixels of the maps. Each is a body's, and found ones beside it go; levels
             that they are said to be are certain.
         film_box: least and greatest (x, y) of the film on the grid, (2, 2); the whole grid by default.
+        model: fitted numbers of the naming; the shipped ones by default.
     Returns:
         The bodies and their label map, (x, y). A body's centre is the centre of mass of its region.
     Raises:
@@ -109,22 +111,39 @@ def read_maps(
     >>> reading.label_map[20, [20, 55, 90]].tolist(), bool(reading.s1[20, 90])
     ([23, 24, 0], True)
     """
-    if maps.ndim != 3 or not 2 <= maps.shape[0] <= 5:
-        raise ValueError(f"maps have shape (2 to 5, x, y): centre, vertebra, S1, lumbar, level; got {maps.shape}")
     told = given if given is not None and given.xy_px else None
-    maps = heed_levels(_inside(maps, film_box), told, threshold)
-    discs = np.zeros(maps.shape[1:], dtype=bool)
-    points, scores = find_centres(maps[CENTRE_CHANNEL], 0.5 * centre_threshold, min_distance_px=6)
-    if told is not None:
-        points, scores = _after_given(points, scores, told, maps[CENTRE_CHANNEL])
-        maps, discs = _painted(maps, told, threshold)
-    found = find_candidates(maps, points, scores, threshold, min_area_px, film_box)
+    found, maps, discs = _found(maps, threshold, centre_threshold, min_area_px, told, film_box)
     if found is None:
         return VertebraReading((), np.zeros(discs.shape, dtype=np.uint8), discs)
     if told is not None and told.adds:
         found = _unlike_a_body(found, told)
-    naming = name_candidates(found, shipped_model(), None if told is None else _demands(found, told))
+    naming = name_candidates(found, model or shipped_model(), None if told is None else _demands(found, told))
     return _reading(found, naming, maps, _evidence(naming, told, len(maps)), discs)
+
+
+def candidates_of(maps: Array, film_box: Array | None = None) -> Candidates | None:
+    """Candidates that `read_maps` chooses from, with its defaults; None if there is not one."""
+    return _found(maps, 0.5, 0.3, 60, None, film_box)[0]
+
+
+def _found(
+    maps: Array,
+    threshold: float,
+    centre_threshold: float,
+    min_area_px: int,
+    given: GivenCentres | None,
+    film_box: Array | None,
+) -> tuple[Candidates | None, Array, NDArray[np.bool_]]:
+    """Candidates, the maps that they were found in, and the discs painted for said levels, (x, y)."""
+    if maps.ndim != 3 or not 2 <= maps.shape[0] <= 5:
+        raise ValueError(f"maps have shape (2 to 5, x, y): centre, vertebra, S1, lumbar, level; got {maps.shape}")
+    maps = heed_levels(_inside(maps, film_box), given, threshold)
+    discs = np.zeros(maps.shape[1:], dtype=bool)
+    points, scores = find_centres(maps[CENTRE_CHANNEL], 0.5 * centre_threshold, min_distance_px=6)
+    if given is not None:
+        points, scores = _after_given(points, scores, given, maps[CENTRE_CHANNEL])
+        maps, discs = _painted(maps, given, threshold)
+    return find_candidates(maps, points, scores, threshold, min_area_px, film_box), maps, discs
 
 
 def _inside(maps: Array, film_box: Array | None) -> Array:
@@ -189,7 +208,9 @@ def _painted(maps: Array, given: GivenCentres, threshold: float) -> tuple[Array,
     return painted, discs
 
 
-def _reading(found: Candidates, naming: Naming, maps: Array, evidence: str, discs: NDArray[np.bool_]) -> VertebraReading:
+def _reading(
+    found: Candidates, naming: Naming, maps: Array, evidence: str, discs: NDArray[np.bool_]
+) -> VertebraReading:
     regions = np.zeros(maps.shape[1:], dtype=np.int32)
     s1 = np.zeros(maps.shape[1:], dtype=bool)
     kept = []

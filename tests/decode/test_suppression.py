@@ -34,31 +34,6 @@ def test_few_centres_tell_no_usual_distance(count: int) -> None:
     np.testing.assert_array_equal(drop_crowded(points, np.ones(count)), points)
 
 
-def test_body_found_in_three_pieces_is_one_region_again() -> None:
-    regions = np.zeros((60, 300), dtype=np.int32)
-    for number in range(5):
-        regions[10:40, 10 + 50 * number : 45 + 50 * number] = number + 1
-    regions[10:40, 222:226] = 0
-    regions[10:40, 226:245] = 6
-    regions[22:25, 226:245] = 0
-    regions[25:40, 226:245] = 7
-    merged, seeded = merge_crowded(regions, np.array([True, True, True, True, False, True, False]))
-    assert seeded.tolist() == [True] * 5 and merged.max() == 5
-    np.testing.assert_array_equal(merged > 0, regions > 0)
-    assert set(np.unique(merged[regions >= 5])) == {5}
-    for number in range(1, 5):
-        np.testing.assert_array_equal(merged == number, regions == number)
-
-
-def test_regions_at_even_steps_stay_as_they_are() -> None:
-    regions = np.zeros((60, 300), dtype=np.int32)
-    for number in range(5):
-        regions[10:40, 10 + 50 * number : 45 + 50 * number] = number + 1
-    merged, seeded = merge_crowded(regions, np.array([True, False, True, True, True]))
-    np.testing.assert_array_equal(merged, regions)
-    assert seeded.tolist() == [True, False, True, True, True]
-
-
 def test_l5_in_pieces_does_not_push_the_names_up() -> None:
     maps = np.zeros((3, 60, 320))
     for number in range(6):
