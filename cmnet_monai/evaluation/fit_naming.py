@@ -20,7 +20,7 @@ from cmnet_monai.conventions import LABEL_OF_LEVEL
 from cmnet_monai.decode.candidates import Candidates
 from cmnet_monai.decode.chain_model import LEVELS, total
 from cmnet_monai.decode.evidence import KINDS, Evidence, gather_evidence
-from cmnet_monai.decode.naming import UPWARDS, NamingModel, shipped_model
+from cmnet_monai.decode.naming import UPWARDS, NamingModel
 from cmnet_monai.decode.pipeline import candidates_of, read_maps
 from cmnet_monai.evaluation.map_faults import with_faults
 from cmnet_monai.evaluation.stress import VARIANTS, FilmMapper, MappedFilm, mapped_films, score_names
@@ -30,6 +30,25 @@ _LEAST_DICE, _NEAR_BEST = 0.5, 0.04
 _BONUS, _NEVER, _MOST_LOSS = 40.0, -1e4, 12.0
 _PART_WEIGHT, _FAULTY_WEIGHT = 0.5, 0.5
 _FLAGGED_RIGHT = 0.05
+_LOOKS = {"S1": -0.2, "L5": 0.5, "L4-L2": 0.5, "L1": 0.5, "T12": -0.4, "T11": -0.5, "upper": -0.5}
+_SQUARES = {"size2": -4.0, "height2": -4.0, "width2": -2.0}
+_STEP = {f"{which} by {unit}": weight for which in ("one", "more") for unit, weight in _SQUARES.items()}
+_STEP |= {"passes 1": -2.0, "passes 2": -1.0, "area2": -1.0}
+PRIOR: Mapping[str, Mapping[str, float]] = {
+    "element": {
+        **{"body centre": 0.5, "body bone": 0.3, "body area2": -1.0, "body crumb": 2.0, "body long2": -1.0},
+        **{"body second centre": -1.0, "body sure second centre": -3.0, "level2": -0.5, "level2 small": -0.5},
+        **{"S1 centre": 0.1, "S1 bone": 0.2, "S1 area2": -0.5, "S1 crumb": 1.0, "S1 sacral": 0.8},
+        **{"L5 sacral": -0.3, "upper sacral": -0.5},
+        **{f"{name} lumbar whole": weight for name, weight in _LOOKS.items()},
+        **{f"{name} lumbar part": 0.3 * weight for name, weight in _LOOKS.items()},
+    },
+    "start": {"any": -0.5, "room": -0.5},
+    "end": {"body": -1.0, "body room": -0.5},
+    "step": {f"{to} {name}": weight for to in ("body", "S1") for name, weight in _STEP.items()},
+    "bend": {"body turn2": -2.0, "body growth2": -3.0, "S1 turn2": -0.5, "S1 growth2": -1.0},
+}
+"""Where the weights start, and what they are drawn to; 0 for all others."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +117,25 @@ def example_loss(example: Example, rows: Mapping[str, Tensor]) -> Tensor:
 
 
 def fit_weights(
-    examples: Sequence[Example], start: NamingModel, epochs: int = 8, rate: float = 0.1, batch: int = 12, seed: int = 0
+    examples: Sequence[Example],
+    epochs: int = 8,
+    rate: float = 0.15,
+    batch: int = 12,
+    seed: int = 0,
+    start: NamingModel | None = None,
 ) -> NamingModel:
-    """Weights of greatest conditional likelihood, with a normal prior of variance 1 around those of ``start``."""
+    """Weights of greatest conditional likelihood, with a normal prior of variance 1 around `PRIOR`.
+
+    ``start`` is where the search begins, the prior's middle by default.
+    """
     names = examples[0].evidence.names
-    prior = {kind: torch.tensor([start.weights[kind].get(name, 0.0) for name in names[kind]]) for kind in KINDS}
-    rows = {kind: values.clone().requires_grad_() for kind, values in prior.items()}
+    begin = PRIOR if start is None else start.weights
+    prior, rows = (
+        {kind: torch.tensor([at[kind].get(name, 0.0) for name in names[kind]]) for kind in KINDS}
+        for at in (PRIOR, begin)
+    )
+    for row in rows.values():
+        row.requires_grad_()
     optimiser = torch.optim.Adam(list(rows.values()), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
     order = np.random.default_rng(seed)
@@ -153,7 +185,7 @@ def run_fit(
         faulty = replace(mapped, maps=with_faults(mapped.maps, mapped.truth, rng))
         films.append((variant, mapped))
         examples += [make_example(mapped, part), make_example(faulty, part * _FAULTY_WEIGHT)]
-    model = fit_weights([e for e in examples if e is not None], shipped_model(), epochs)
+    model = fit_weights([e for e in examples if e is not None], epochs)
     model = calibrate(model, (mapped for _, mapped in films))
     record = {**asdict(model), "fitted_on": about, "films": len(films), "variants": list(VARIANTS)}
     with atomic_write(Path(output)) as temporary:
