@@ -8,10 +8,10 @@ from typing import Annotated, Optional
 
 import typer
 
-from cmnet_monai.cli import experiments, package, predict, results
-from cmnet_monai.cli.common import fail as _fail
-from cmnet_monai.cli.common import name_and_value as _name_and_value
-from cmnet_monai.cli.common import quiet as _quiet
+from cmnet_monai import cli_experiments, cli_package, cli_predict, cli_results
+from cmnet_monai.cli_common import fail as _fail
+from cmnet_monai.cli_common import name_and_value as _name_and_value
+from cmnet_monai.cli_common import quiet as _quiet
 
 _Files = Optional[list[Path]]  # noqa: UP045
 
@@ -24,13 +24,13 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-app.add_typer(experiments.app, name="experiments")
-app.command("predict")(predict.predict)
-app.command("package")(package.package)
-app.command("export")(package.export)
-app.command("licences")(package.licences)
-app.command("calibrate")(results.calibrate)
-app.command("compare-measures")(results.compare_measures)
+app.add_typer(cli_experiments.app, name="experiments")
+app.command("predict")(cli_predict.predict)
+app.command("package")(cli_package.package)
+app.command("export")(cli_package.export)
+app.command("licences")(cli_package.licences)
+app.command("calibrate")(cli_results.calibrate)
+app.command("compare-measures")(cli_results.compare_measures)
 
 
 def _version(show: bool) -> None:
@@ -90,9 +90,7 @@ def synthesize(
     films_per_patient: Annotated[int, typer.Option(min=1, help="Films of one patient, never split apart.")] = 1,
     kind: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(
-            help="healthy, compression_fracture, implant, cement or six_lumbar; a mix of the first four by default."
-        ),
+        typer.Option(help="healthy, compression_fracture, implant, cement, six_lumbar; all but the last by default."),
     ] = None,
     height: Annotated[int, typer.Option(min=128, help="Height of the films in pixels.")] = 1280,
     workers: Annotated[Optional[int], typer.Option(min=1, help="Processes; every core by default.")] = None,  # noqa: UP045
@@ -294,7 +292,7 @@ def recipe(
     """
     _quiet()
     from cmnet_monai.bundle_location import bundle_root
-    from cmnet_monai.evaluation.recipe import Recipe, run_recipe
+    from cmnet_monai.experiments.recipe import Recipe, run_recipe
 
     try:
         settings = dict(_name_and_value(text) for text in setting or [])
@@ -331,7 +329,7 @@ def compare(
     """
     _quiet()
     from cmnet_monai.datasets import read_datalist
-    from cmnet_monai.evaluation.inference_settings import compare_readings, compare_variants
+    from cmnet_monai.experiments.readings import compare_readings, compare_variants
 
     try:
         if len(films) != len(weights):
@@ -382,7 +380,7 @@ def label_bundle(
 ) -> None:
     """Write the bundle as MONAI Label's monaibundle app serves and trains it."""
     from cmnet_monai.bundle_location import bundle_root
-    from cmnet_monai.deploy.label_bundle import write_label_bundle
+    from cmnet_monai.label_bundle import write_label_bundle
 
     try:
         typer.echo(write_label_bundle(bundle_root(bundle), output))

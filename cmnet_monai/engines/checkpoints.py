@@ -207,7 +207,8 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     Args:
         network: receives the weights, whatever their floating point type. A CM-Net with a lumbar or level channel
             takes those of one without it too: a lumbar channel then starts as a copy of the vertebra channel, which it
-            is a part of, and a level channel as the network has it.
+            is a part of, and a level channel as the network has it. A network without a level channel takes weights
+            that have one, and leaves it out.
         path: the file; "" leaves the network as it is.
     Raises:
         FileNotFoundError: there is no such file.
@@ -231,13 +232,15 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
 
 
 def _with_further_channels(state: dict[str, torch.Tensor], network: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights with the rows of a lumbar and a level channel where the network has them and they have not."""
+    """The weights with the rows of a lumbar and a level channel as the network has them."""
     wanted = network.state_dict()
     grown = dict(state)
     for name in (name for name in state if "segmentation_head." in name and name in wanted):
         rows, goal = len(state[name]), len(wanted[name])
         if rows == 2 and goal in (3, 4):
             grown[name] = torch.cat([state[name], state[name][:1]])
+        if rows == 4 and goal == 3:
+            grown[name] = state[name][:3]
         if rows in (2, 3) and goal == 4:
             grown[name] = torch.cat([grown[name], wanted[name][3:].to(state[name])])
     return grown

@@ -18,8 +18,9 @@ class DualHeadDiceLoss(_Loss):
     """Weighted sum of the centre head's and the segmentation head's Dice losses.
 
     loss = w_centre Dice(centre) + w_seg Dice(vertebra, S1, lumbar) + bce_weight BCE + w_level error of the level. The
-    Dice of the segmentation head is the mean over its channels. The level has no part in Dice and BCE. With both weights 0.5 it is (L_seg + L_centre) / 2 of Lim and Kim (2023). The centre
-    target is a heatmap, so Dice uses soft labels (Wang et al., 2023): it is 0 only where prediction and heatmap agree.
+    Dice of the segmentation head is the mean over its channels. The level has no part in Dice and BCE. With both
+    weights 0.5 it is (L_seg + L_centre) / 2 of Lim and Kim (2023). The centre target is a heatmap, so Dice uses soft
+    labels (Wang et al., 2023): it is 0 only where prediction and heatmap agree.
     Pixels whose target is negative (`cmnet_monai.conventions.UNKNOWN_TARGET`) are left out.
 
     Args:

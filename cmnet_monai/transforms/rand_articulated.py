@@ -142,12 +142,12 @@ def articulation(labels: NDArray[np.integer], codes: Sequence[int], joints: Arra
     x, y = (np.arange(n, dtype=np.float64) for n in coarse.shape)
     pixels = np.stack(np.broadcast_arrays(x[:, None], y[None, :]))
     step = float(np.median(np.hypot(*np.diff(centres, axis=0).T)))
-    weight, shift = np.full(coarse.shape, 0.02), np.zeros_like(pixels)
+    weight, shift = np.full(coarse.shape, step**-3.0), np.zeros_like(pixels)
     for code, back in zip(codes, _inverse_maps(coarse, codes, centres, joints)):
         source = np.einsum("ij,jxy->ixy", back[:, :2], pixels) + back[:, 2, None, None]
         distance = ndimage.distance_transform_edt(coarse != code)
         away = ndimage.map_coordinates(distance, source, order=1, mode="nearest")
-        share = np.exp(-((away / (0.25 * step)) ** 2)) + 0.3 * np.exp(-((away / (1.2 * step)) ** 2))
+        share = (away + 0.35) ** -3.0  # of Shepard's interpolation: nearly 1 within a body, whatever is beside it
         weight += share
         shift += share * (source - pixels)
     field = torch.from_numpy((shift / weight * _STEP).astype(np.float32))[None]
@@ -161,7 +161,7 @@ def articulation(labels: NDArray[np.integer], codes: Sequence[int], joints: Arra
 def _inverse_maps(coarse: NDArray[np.integer], codes: Sequence[int], centres: Array, joints: Array) -> list[Array]:
     """For each body the affine map, (2, 3), from where it goes to where it was, in pixels of the coarse grid."""
     forward = np.eye(3)
-    maps = []
+    maps: list[Array] = []
     for i, code in enumerate(codes):
         below, above = centres[max(i - 1, 0)], centres[min(i + 1, len(codes) - 1)]
         up = (above - below) / max(float(np.hypot(*(above - below))), 1e-6)
@@ -176,7 +176,7 @@ def _inverse_maps(coarse: NDArray[np.integer], codes: Sequence[int], centres: Ar
             forward = forward @ joint
         frame = np.stack([along, up], axis=1)
         squeeze = _about(centres[i], frame @ np.diag([1.0, 1.0 - crush]) @ frame.T)
-        maps.append(np.linalg.inv(forward @ squeeze)[:2])
+        maps.append(np.asarray(np.linalg.inv(forward @ squeeze)[:2], dtype=np.float64))
     return maps
 
 

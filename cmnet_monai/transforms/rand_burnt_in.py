@@ -99,9 +99,9 @@ def _ruler(film: Film, rng: np.random.Generator) -> None:
     period = float(rng.uniform(4, 16))
     ticks = _line((v % period) - period / 2, 1.0)
     long = np.floor(v / period) % int(rng.choice([5, 10])) == 0
-    reach = float(rng.uniform(4, 12)) * (0.5 + 0.5 * long)
+    reach = np.float32(rng.uniform(4, 12)) * (np.float32(0.5) + np.float32(0.5) * long)
     side = float(rng.choice([-1.0, 1.0])) * (u - at)
-    share = np.maximum(_line(u - at, 1.2), ticks * ((side > 0) & (side < reach)))
+    share = np.where((side > 0) & (side < reach), np.maximum(ticks, _line(u - at, 1.2)), _line(u - at, 1.2))
     _paint(film, share, rng)
 
 
@@ -116,11 +116,11 @@ def _text(film: Film, rng: np.random.Generator) -> None:
         lines = ["".join(rng.choice(letters, int(rng.integers(1, 14)))) for _ in range(int(rng.integers(1, 4)))]
         at = float(rng.uniform(-0.05, 0.85) * film.shape[0]), float(rng.uniform(0, 0.95) * film.shape[1])
         draw.multiline_text(at, "\n".join(lines), fill=255, font=font)
-    _paint(film, np.asarray(picture, dtype=np.float32).T / 255, rng)
+    _paint(film, np.asarray(picture, dtype=np.float32).T / np.float32(255), rng)
 
 
 def _seam(film: Film, rng: np.random.Generator) -> None:
-    u, v = _axes(film, rng)
+    _, v = _axes(film, rng)
     at = float(rng.uniform(0.1, 0.9)) * film.shape[1]
     below = np.clip(v - at, 0, 1)
     film += below * np.float32(rng.normal(0, 0.12))

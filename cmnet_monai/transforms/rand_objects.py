@@ -58,10 +58,11 @@ class RandObjects(_RandFilm):
             return convert_to_tensor(img, track_meta=get_track_meta())
         film = np.array(convert_to_numpy(img), dtype=np.float32)
         rng = np.random.default_rng(self._seed)
-        bodies = None if label is None else np.argwhere(np.asarray(convert_to_numpy(label))[0, ::4, ::4] > 0) * 4
+        outlined = np.zeros((1, 1)) if label is None else np.asarray(convert_to_numpy(label))[0, ::4, ::4]
+        bodies = np.argwhere(outlined > 0) * 4
         for kind in self._kinds:
-            near = bodies is not None and len(bodies) > 0 and rng.random() < 2 / 3
-            at = bodies[rng.integers(len(bodies))] if near else rng.uniform(0.1, 0.9, 2) * film.shape[1:]  # type: ignore[index]
+            near = len(bodies) > 0 and rng.random() < 2 / 3
+            at = bodies[rng.integers(len(bodies))] if near else rng.uniform(0.1, 0.9, 2) * film.shape[1:]
             picture = Image.new("L", film.shape[1:], 0)
             gas = _KINDS[kind] is _gas
             _KINDS[kind](ImageDraw.Draw(picture), (float(at[0]), float(at[1])), film.shape[2] / 384, rng)

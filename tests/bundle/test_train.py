@@ -92,6 +92,11 @@ def test_evaluation_measures_the_test_film_on_its_own_grid(
         (["train"], {"label_protocol": "lumbar", "val_interval": 2, "flip_axes": [0, 1]}, 2),
         (["train"], {"label_protocol": "visible", "val_interval": 2}, 3),
         (["train", "pretrain"], {"epoch_length": 5, "val_interval": 1, "augmentation_strength": 0.5}, 4),
+        (
+            ["train", "pretrain", "finetune", "other_sites"],
+            {"epoch_length": 4, "val_interval": 1, "shares": [1.0], "decay_epochs": 1},
+            5,
+        ),
     ],
 )
 def test_other_settings_train_too(
@@ -102,7 +107,10 @@ def test_other_settings_train_too(
     made.run()
     made.finalize()
     last = read_checkpoint(tmp_path / "run")
-    CMNet(base_channels=8, s1_channel=channels > 2, lumbar_channel=channels > 3).load_state_dict(last["network"])
+    network = CMNet(8, s1_channel=channels > 2, lumbar_channel=channels > 3, level_channel=channels > 4)
+    network.load_state_dict(last["network"])
+    kept = [f"epoch_{epoch:04d}.pt" for epoch in (1, 2)] if "other_sites" in configs else []
+    assert sorted(file.name for file in (tmp_path / "run").glob("epoch_*.pt")) == kept
     assert last["epoch"] == 2 and last["best_metric"] is not None
     assert all(torch.isfinite(value).all() for value in last["network"].values())
 

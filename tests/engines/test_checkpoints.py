@@ -332,6 +332,26 @@ def test_weights_without_a_lumbar_channel_start_it_as_a_copy_of_the_vertebra_cha
         load_weights(CMNet(8), tmp_path / "visible.pt")
 
 
+@pytest.mark.parametrize("lumbar", [True, False])
+def test_weights_without_a_level_channel_leave_it_as_the_network_has_it(tmp_path: Path, lumbar: bool) -> None:
+    torch.manual_seed(3)
+    known = CMNet(8, s1_channel=True, lumbar_channel=lumbar, initial_probability=0.05).eval()
+    grown = CMNet(8, s1_channel=True, lumbar_channel=True, level_channel=True, initial_probability=0.05).eval()
+    save_weights(known, tmp_path / "shipped.pt")
+    load_weights(grown, tmp_path / "shipped.pt")
+    film = torch.rand(1, 1, 64, 96)
+    with torch.inference_mode():
+        before, after = known(film), grown(film)
+    torch.testing.assert_close(after[:, : 3 + lumbar], before)
+    torch.testing.assert_close(after[:, 3], before[:, 3 if lumbar else 1])
+    assert float((after[:, 4].sigmoid() - 0.5).abs().max()) < 0.2
+    save_weights(grown, tmp_path / "coordinate.pt")
+    without = CMNet(8, s1_channel=True, lumbar_channel=True).eval()
+    load_weights(without, tmp_path / "coordinate.pt")
+    with torch.inference_mode():
+        torch.testing.assert_close(without(film), after[:, :4])
+
+
 @pytest.mark.parametrize(("length", "rate"), [(4, 0.5), (6, 0.75), (8, 0.853553)])
 def test_schedule_of_a_resumed_run_follows_its_new_length(tmp_path: Path, length: int, rate: float) -> None:
     # Half a cosine from 1 to 0: after 2 of 4 epochs 0.5, of 6 cos(60 degrees) -> 0.75, of 8 cos(45 degrees) -> 0.8536.

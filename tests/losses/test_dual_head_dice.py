@@ -188,3 +188,28 @@ def test_film_of_which_nothing_is_known_gives_a_finite_loss_and_no_gradient() ->
     loss.backward()
     assert loss.item() == pytest.approx(0.0, abs=1e-5)
     assert not logits.grad.any()
+
+
+def test_level_counts_inside_known_bodies_alone_and_adds_to_the_other_terms() -> None:
+    target = torch.rand(2, 5, 4, 6, generator=torch.Generator().manual_seed(0))
+    target[:, 4] = UNKNOWN_TARGET
+    target[0, 4, 1, 2], target[1, 4, 3, 5] = 0.25, 0.05  # L4, S1
+    logits = torch.zeros(2, 5, 4, 6)
+    logits[:, 4] = torch.logit(torch.tensor(0.35))  # one level too high, three levels too high
+    without = DualHeadDiceLoss(bce_weight=0.5)(logits[:, :4], target[:, :4])
+    loss = DualHeadDiceLoss(bce_weight=0.5, level_channel=True, w_level=0.1)(logits, target)
+    huber = ((1 - 0.25) + (3 - 0.25)) / 2
+    assert loss.item() == pytest.approx(without.item() + 0.1 * huber, abs=1e-5)
+
+
+def test_film_without_known_level_costs_nothing_and_has_a_gradient_elsewhere() -> None:
+    logits = torch.zeros(1, 5, 4, 6, requires_grad=True)
+    target = torch.zeros(1, 5, 4, 6)
+    target[:, 4] = UNKNOWN_TARGET
+    DualHeadDiceLoss(level_channel=True)(logits, target).backward()
+    assert logits.grad is not None and not logits.grad[:, 4].any() and logits.grad[:, :4].all()
+
+
+def test_level_channel_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no level channel 4"):
+        DualHeadDiceLoss(level_channel=True)(torch.zeros(1, 4, 2, 3), torch.zeros(1, 4, 2, 3))

@@ -160,6 +160,7 @@ def test_wrong_input_is_refused_with_its_shape(shape: tuple[int, ...]) -> None:
         ({"dropout": 1.0}, "dropout.*1.0"),
         ({"initial_probability": 0.0}, "initial_probability.*0.0"),
         ({"lumbar_channel": True}, "lumbar_channel needs s1_channel"),
+        ({"s1_channel": True, "level_channel": True}, "level_channel needs lumbar_channel"),
     ],
 )
 def test_senseless_arguments_are_refused(arguments: dict, message: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from cmnet_monai.synthetic.anatomy import GENANT_LOSS, KINDS, LEVELS, TRANSITIONAL, VARIANTS, random_patient
 from cmnet_monai.synthetic.bodies import Vertebra
+from cmnet_monai.synthetic.posterior import bears_ribs
 
 
 def test_same_seed_gives_the_same_patient() -> None:
@@ -148,3 +150,12 @@ def test_transitional_vertebrae_are_rare_and_recorded() -> None:
         assert [v.level for v in patient.vertebrae] == list(LEVELS)
         if patient.transitional == "sacralised":
             assert patient.sacrum_look.remnants[0] > 0.65
+
+
+def test_six_lumbar_bodies_lie_under_the_last_ribs() -> None:
+    six, five = random_patient(3, "six_lumbar"), random_patient(3, "healthy")
+    assert [v.level for v in six.vertebrae] == [*[f"T{i}" for i in range(2, 13)], *[f"L{i}" for i in range(1, 7)]]
+    assert [v.label for v in six.vertebrae][-7:] == [19, 20, 21, 22, 23, 24, 25]
+    assert len(six.vertebrae) == len(five.vertebrae)
+    ribs = [v.level for v in six.vertebrae if bears_ribs(v, replace(six, transitional=""))]
+    assert ribs[-1] == "T12"

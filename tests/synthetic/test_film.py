@@ -239,3 +239,13 @@ def test_s1_lies_behind_and_below_l5_along_the_curve() -> None:
             assert s1[1] > l5[1] and 0.5 * pitch < np.hypot(*(s1 - l5)) < 1.5 * pitch
             # The lumbosacral angle: the curve goes on backwards, never back on itself.
             assert (s1 - l5) @ (l5 - l4) > 0 and s1[0] > l5[0] - 0.3 * pitch
+
+
+def test_film_of_the_whole_spine_has_small_bodies_from_the_chest_to_the_sacrum() -> None:
+    for seed, kind in ((1, "healthy"), (2, "six_lumbar")):
+        made = generate_film(seed, kind=kind, height_px=HEIGHT, region="whole")
+        levels = {body.level for body in made.bodies}
+        assert {*THORACIC[5:], *LUMBAR, "S1"} <= levels and ("L6" in levels) == (kind == "six_lumbar")
+        depth = np.hypot(*np.subtract(*next(b for b in made.bodies if b.level == "L3").corners_xy_px[:2]))
+        usual = next(b for b in film(1).bodies if b.level == "L3").corners_xy_px
+        assert depth < 0.85 * np.hypot(*(usual[0] - usual[1]))

@@ -5,7 +5,14 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from cmnet_monai.conventions import CENTRE_CHANNEL, LUMBAR_CHANNEL, S1_CHANNEL, UNKNOWN_TARGET, VERTEBRA_CHANNEL
+from cmnet_monai.conventions import (
+    CENTRE_CHANNEL,
+    LEVEL_CHANNEL,
+    LUMBAR_CHANNEL,
+    S1_CHANNEL,
+    UNKNOWN_TARGET,
+    VERTEBRA_CHANNEL,
+)
 from cmnet_monai.transforms import TargetFromLabel, TargetFromLabeld
 from cmnet_monai.transforms.targets import above_bodies
 
@@ -144,3 +151,18 @@ def test_dictionary_version_passes_the_open_top_on() -> None:
     for switch in (True, False):
         target = TargetFromLabeld(protocol="visible", open_top=switch)(data)["target"]
         assert (target == UNKNOWN_TARGET).any().item() is switch
+
+
+def test_coordinate_target_has_the_level_inside_bodies_alone() -> None:
+    target = TargetFromLabel("coordinate", open_top=True)(LABEL, HEATMAP)
+    assert target.shape == (5, 2, 5)
+    # background, T1 (as T9), T12, L1, L3; L5, L6, S1, T13, background
+    expected = [[-1, 0.95, 0.65, 0.55, 0.35], [0.15, 0.1, 0.05, 0.6, -1]]
+    np.testing.assert_allclose(target[LEVEL_CHANNEL].numpy(), expected, atol=1e-6)
+    closed = TargetFromLabel("levels", open_top=True)(LABEL, HEATMAP)
+    np.testing.assert_array_equal(target[:LEVEL_CHANNEL].numpy(), closed.numpy())
+
+
+def test_no_one_knows_the_levels_of_a_binary_mask() -> None:
+    target = TargetFromLabel("coordinate")(np.array([[[0, 1, 1], [0, 1, 0]]]), np.zeros((1, 2, 3), np.float32))
+    assert (target[LEVEL_CHANNEL] == UNKNOWN_TARGET).all()
