@@ -180,7 +180,12 @@ def _false_body(scene: _Scene) -> None:
 
 
 _ANYWHERE: tuple[Callable[[_Scene], None], ...] = (_fade, _crack, _bridge, _lumbar, _false_body)
-_SACRAL: tuple[Callable[[_Scene], None], ...] = (_upper_half_of_s1, _s1_for_l5, _crumb, _l5_for_s1, _no_s1)
+_SACRAL: tuple[Callable[[_Scene], None], ...] = (
+    *(_upper_half_of_s1, _s1_for_l5) * 2,  # the commonest on real films from elsewhere
+    _crumb,
+    _l5_for_s1,
+    _no_s1,
+)
 
 
 def with_faults(maps: Array, truth: NDArray[np.integer], rng: np.random.Generator) -> Array:

@@ -37,13 +37,13 @@ def test_few_centres_tell_no_usual_distance(count: int) -> None:
 def test_l5_in_pieces_does_not_push_the_names_up() -> None:
     maps = np.zeros((3, 60, 320))
     for number in range(6):
-        maps[0, 28:31, 24 + 45 * number : 27 + 45 * number] = 0.9
-        maps[1, 15:45, 10 + 45 * number : 42 + 45 * number] = 0.9
-    maps[2, 15:45, 280:310] = 0.9
+        maps[0, 28:31, 24 + 38 * number : 27 + 38 * number] = 0.9
+        maps[1, 12:48, 10 + 38 * number : 42 + 38 * number] = 0.9
+    maps[2, 12:48, 238:268] = 0.9
     whole = read_maps(maps)
-    maps[0, 28:31, 240:260] = 0.0  # L5, rows 235 to 266, with two centres and a crack between them
-    maps[0, 20:23, 240:243] = maps[0, 36:39, 256:259] = 0.8
-    maps[1, 15:45, 249:252] = 0.0
+    maps[0, 28:31, 205:225] = 0.0  # L5, rows 200 to 231, with two centres and a crack between them
+    maps[0, 20:23, 205:208] = maps[0, 36:39, 221:224] = 0.6
+    maps[1, 12:48, 214:217] = 0.0
     broken = read_maps(maps)
     assert [body.level for body in broken.bodies] == [body.level for body in whole.bodies]
     assert (whole.label_map == broken.label_map).mean() > 0.99
