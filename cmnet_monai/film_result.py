@@ -247,6 +247,21 @@ class LabelMap:
 
 
 @dataclass(frozen=True)
+class Naming:
+    """How sure the names of the bodies are.
+
+    Args:
+        probability: that all names of L1-L5 are right, calibrated.
+        runner_up: names of the bodies from head to feet in the likeliest other naming; "" for one that is none there.
+        uncertain: the two are close.
+    """
+
+    probability: float
+    runner_up: tuple[str, ...]
+    uncertain: bool
+
+
+@dataclass(frozen=True)
 class GivenCentre:
     """A centre that a person gave on the film.
 
@@ -276,6 +291,7 @@ class FilmResult:
         anterior: side of the patient's front, ``left`` or ``right``; None where it was not found.
         anterior_evidence: what it was found by.
         assumption: what was taken for granted about the pixels; "" for nothing.
+        naming: how sure the names are; None where nothing says it.
         unmeasured: level and reason of each body that could not be measured; the level is None for the whole film.
         flags: what to look at, those of the film first.
         given_centres: what a person gave.
@@ -292,6 +308,7 @@ class FilmResult:
     anterior: Literal["left", "right"] | None = None
     anterior_evidence: str = ""
     assumption: str = ""
+    naming: Naming | None = None
     unmeasured: tuple[tuple[str | None, str], ...] = ()
     flags: tuple[Flag, ...] = ()
     given_centres: tuple[GivenCentre, ...] = ()
@@ -326,6 +343,7 @@ class FilmResult:
             **self.film.columns(),
             **self._worst(),
             "level_evidence": "; ".join(evidence),
+            "names_probability": None if self.naming is None else self.naming.probability,
             "flags": len(self.flags),
         }
 

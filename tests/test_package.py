@@ -101,8 +101,6 @@ def imported(file: Path, modules: set[str]) -> set[str]:
     return names & modules
 
 
-
-
 def test_no_files_import_each_other(repository: Path) -> None:
     files = {
         ".".join(file.relative_to(repository).with_suffix("").parts).removesuffix(".__init__"): file

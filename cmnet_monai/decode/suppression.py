@@ -1,11 +1,9 @@
-"""Centres and regions that stand too close to each other to be two vertebrae."""
+"""Centres that stand too close to each other to be two vertebrae."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.segmentation import relabel_sequential
 
 Array = NDArray[np.floating]
 
@@ -63,36 +61,3 @@ def with_given(centres_xy: Array, scores: Array, given_xy: Array) -> tuple[Array
     """
     every = np.concatenate([np.asarray(given_xy, dtype=np.float64).reshape(-1, 2), centres_xy])
     return every, np.concatenate([np.full(len(every) - len(scores), np.inf), scores])
-
-
-def merge_crowded(
-    regions: NDArray[np.int32], seeded: NDArray[np.bool_], least: float = LEAST_STEP
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Regions of which two that are too close have become one, again and again: a body that was found in pieces.
-
-    Args:
-        regions: (x, y), 0 outside, 1..M inside.
-        seeded: whether a centre seeded each region, (M,).
-        least: see `closest_pair`.
-    Returns:
-        Regions 1..K, and whether a centre seeded any part of each, (K,).
-
-    >>> regions = np.zeros((20, 100), dtype=np.int32)
-    >>> regions[5:15, 10:20], regions[5:15, 70:80] = 1, 4
-    >>> regions[5:15, 40:44], regions[5:15, 46:50] = 2, 3  # one body in two pieces
-    >>> merged, seeded = merge_crowded(regions, np.array([True, False, True, False]))
-    >>> merged[10, [15, 42, 47, 75]].tolist(), seeded.tolist()
-    ([1, 2, 2, 3], [True, True, False])
-    """
-    merged, has_seed = regions.copy(), {number: bool(seed) for number, seed in enumerate(seeded, start=1)}
-    while True:
-        numbers = list(has_seed)
-        centres = np.array(ndimage.center_of_mass(merged > 0, merged, numbers), dtype=np.float64).reshape(-1, 2)
-        pair = closest_pair(centres, least)
-        if pair is None:
-            break
-        first, second = numbers[pair[0]], numbers[pair[1]]
-        merged[merged == second] = first
-        has_seed[first] = has_seed[first] or has_seed.pop(second)
-        has_seed.pop(second, None)
-    return relabel_sequential(merged)[0].astype(np.int32), np.array(list(has_seed.values()), dtype=bool)

@@ -28,6 +28,7 @@ _PAGE_COLUMNS = MappingProxyType(
         "worst_level": "at",
         "worst_slip_percent": "greatest slip, %",
         "level_evidence": "levels",
+        "names_probability": "names right, probability",
     }
 )
 _PAGE_IDENTIFIERS = MappingProxyType({"patient_id": "patient ID", "study_date": "study date"})

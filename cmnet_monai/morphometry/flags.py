@@ -27,6 +27,7 @@ NOT_LATERAL_LUMBAR = "not_a_lateral_lumbar_film"
 DOUBTFUL_HEADER = "doubtful_header"
 GIVEN_CENTRE_MISSED = "given_centre_missed"
 NOT_MEASURED = "not_measured"
+LEVELS_UNCERTAIN = "levels_uncertain"
 FLAG_CODES = (
     CUT_OFF,
     FEWER_THAN_FIVE,
@@ -38,6 +39,7 @@ FLAG_CODES = (
     DOUBTFUL_HEADER,
     GIVEN_CENTRE_MISSED,
     NOT_MEASURED,
+    LEVELS_UNCERTAIN,
 )
 
 _NEAR = 0.02

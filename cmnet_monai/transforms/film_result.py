@@ -30,11 +30,12 @@ from cmnet_monai.film_result import (
     Flag,
     GivenCentre,
     LabelMap,
+    Naming,
     Vertebra,
     measures_of,
 )
 from cmnet_monai.morphometry import FilmMorphometry, FilmScale, find_flags, measure_film, region_statistics
-from cmnet_monai.morphometry.flags import NOT_MEASURED
+from cmnet_monai.morphometry.flags import LEVELS_UNCERTAIN, NOT_MEASURED
 
 AUTO = "auto"
 RIM_SHARE = 0.2
@@ -45,8 +46,8 @@ _GRADES = ("deformity_candidate", "genant_candidate", "slip_candidate", "meyerdi
 class FilmResultd(MapTransform):
     """Measure a film, look for what is doubtful, and gather everything in a `FilmResult`.
 
-    The item carries ``shown``, what outputs call the film, and may carry ``fingerprint``, ``centres`` (records of
-    `SelectVertebraed`) and ``given_centres`` (`GivenCentres.rows`).
+    The item carries ``shown``, what outputs call the film, and may carry ``fingerprint``, ``centres`` and
+    ``naming`` (of `SelectVertebraed`) and ``given_centres`` (`GivenCentres.rows`).
 
     Args:
         keys: the label map, (1, x, y), VerSe codes, on the film's own grid; one key.
@@ -118,8 +119,9 @@ class FilmResultd(MapTransform):
             view=identity.view,
             body_part=identity.body_part,
         )
+        naming = _naming(item.get("naming"))
         measured, unmeasured = self._measure(labels, scale, shown)
-        doubts = list(flags)
+        doubts = [*_naming_flags(naming), *flags]
         for level, reason in unmeasured:
             doubts.append(
                 Flag(NOT_MEASURED, level, f"{level or 'Nothing'} was {'not ' if level else ''}measured: {reason}.")
@@ -134,6 +136,7 @@ class FilmResultd(MapTransform):
             anterior=None if measured is None else measured.anterior,  # type: ignore[arg-type]
             anterior_evidence="" if measured is None else measured.anterior_evidence,
             assumption=scale.assumption,
+            naming=naming,
             unmeasured=unmeasured,
             flags=tuple(doubts),
             given_centres=given,
@@ -185,6 +188,20 @@ def shown_area(meta: Mapping[str, Any], image: Any, size: Sequence[int]) -> np.n
     area = np.zeros(tuple(size), dtype=bool)
     area[x0:x1, y0:y1] = valid[x0:x1, y0:y1]
     return area
+
+
+def _naming(record: Any) -> Naming | None:
+    if record is None:
+        return None
+    return Naming(float(record["probability"]), tuple(record["runner_up"]), bool(record["levels_uncertain"]))
+
+
+def _naming_flags(naming: Naming | None) -> list[Flag]:
+    if naming is None or not naming.uncertain:
+        return []
+    other = ", ".join(level or "none" for level in naming.runner_up)
+    text = f"The names may be wrong (probability {naming.probability:.2f} that all are right); from head to feet they may be"
+    return [Flag(LEVELS_UNCERTAIN, None, f"{text}: {other}." if other else f"{text} others.")]
 
 
 def _given(rows: Any) -> tuple[GivenCentre, ...]:

@@ -22,7 +22,8 @@ class SelectVertebrae(Transform):
 
     The maps are read (`cmnet_monai.decode.read_maps`); each pixel belongs to its nearest body, and pixels of
     bodies of other levels become 0, as does what the reading dropped: specks, and what is S1 rather. What is left are
-    probabilities, so that a mask thresholded after the inverse resize keeps its sub-pixel border.
+    probabilities, so that a mask thresholded after the inverse resize keeps its sub-pixel border; a body too faint for
+    the threshold is raised to it.
 
     Args:
         levels: names of the levels to keep; None keeps every body.
@@ -47,22 +48,24 @@ class SelectVertebrae(Transform):
         self.centre_threshold = centre_threshold
 
     def __call__(
-        self, maps: NdarrayOrTensor, given: GivenCentres | None = None
+        self, maps: NdarrayOrTensor, given: GivenCentres | None = None, film_box: np.ndarray | None = None
     ) -> tuple[NdarrayOrTensor, VertebraReading]:
         """Select from maps (C, x, y), 0..1.
 
         Args:
             maps: the network's probabilities.
             given: what a reader gave, in pixels of the maps.
+            film_box: see `read_maps`.
         Returns:
             The vertebra map of the chosen levels, (1, x, y), of the input's type, and what was read.
         """
         array = heed_levels(convert_to_numpy(maps), given, self.threshold)
-        reading = read_maps(array, self.threshold, self.centre_threshold, given=given)
-        dropped = (array[VERTEBRA_CHANNEL] >= self.threshold) & (reading.label_map == 0)
+        reading = read_maps(array, self.threshold, self.centre_threshold, given=given, film_box=film_box)
+        body = raised(array, reading, self.threshold)
+        dropped = (body >= self.threshold) & (reading.label_map == 0)
         chosen = [b.label for b in reading.bodies if self.levels is None or b.level in self.levels]
         kept = np.isin(nearest_label(reading.label_map), chosen) & ~dropped
-        vertebra = np.where(kept, array[VERTEBRA_CHANNEL], 0).astype(np.float32)
+        vertebra = np.where(kept, body, 0).astype(np.float32)
         return convert_to_dst_type(vertebra[None], maps, dtype=torch.float32)[0], reading
 
 
@@ -72,6 +75,22 @@ def nearest_label(label_map: np.ndarray) -> np.ndarray:
         return np.zeros_like(label_map)
     nearest = ndimage.distance_transform_edt(label_map == 0, return_distances=False, return_indices=True)
     return label_map[tuple(nearest)]
+
+
+def raised(maps: np.ndarray, reading: VertebraReading, threshold: float) -> np.ndarray:
+    """Vertebra map, (x, y), in which every body that was read reaches the threshold, by a factor of its own.
+
+    A body may rest on what looks like S1, or on probabilities below the threshold.
+    """
+    vertebra = np.array(maps[VERTEBRA_CHANNEL], dtype=np.float32)
+    bone = maps[VERTEBRA_CHANNEL : S1_CHANNEL + 1].max(axis=0)
+    for body, box in enumerate(ndimage.find_objects(reading.label_map), start=0):
+        if box is not None:
+            here = reading.label_map[box] == body + 1
+            least = float(bone[box][here].min())
+            factor = max(threshold / max(least, 1e-6), 1.0) if least < threshold else 1.0
+            vertebra[box][here] = np.minimum(bone[box][here] * factor, 1.0)
+    return vertebra
 
 
 def level_maps(maps: np.ndarray, reading: VertebraReading, threshold: float) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +106,7 @@ def level_maps(maps: np.ndarray, reading: VertebraReading, threshold: float) -> 
     """
     labels = np.where(reading.s1, np.uint8(S1_LABEL), reading.label_map)
     owner = nearest_label(labels)
-    vertebra = maps[VERTEBRA_CHANNEL]
+    vertebra = raised(maps, reading, threshold)
     inside = np.where((vertebra >= threshold) & (labels == 0), 0, vertebra)
     if maps.shape[0] > S1_CHANNEL:
         s1 = np.where((maps[S1_CHANNEL] >= threshold) & ~reading.s1, 0, maps[S1_CHANNEL])
@@ -111,6 +130,8 @@ class SelectVertebraed(MapTransform):
         centre_threshold: see `SelectVertebrae`.
         allow_missing_keys: do not raise where a key is missing.
         given_key: what a reader gave on the film (`GivenCentres.rows`, pixels of the film); need not be there.
+        naming_key: where goes how sure the names are: ``probability`` that they are right, ``runner_up`` (names of all
+            bodies that were read, from top to bottom, in the likeliest other naming) and ``levels_uncertain``.
         calibration: constants of a `cmnet_monai.decode.Calibration`; without them no body has a ``confidence``.
 
     >>> film = MetaTensor(torch.zeros(1, 40, 60), affine=torch.diag(torch.tensor([2.0, 4.0, 1.0])))  # network's grid
@@ -137,10 +158,11 @@ class SelectVertebraed(MapTransform):
         allow_missing_keys: bool = False,
         given_key: str = "given_centres",
         calibration: Mapping[str, float] | None = None,
+        naming_key: str = "naming",
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.calibration = Calibration.from_record(calibration) if calibration else None
-        self.image_key = image_key
+        self.image_key, self.naming_key = image_key, naming_key
         self.given_key = given_key
         self.centres_key = centres_key
         self.points_key = points_key
@@ -155,7 +177,7 @@ class SelectVertebraed(MapTransform):
             given = None
             if self.given_key in result:
                 given = GivenCentres.from_rows(convert_to_numpy(result[self.given_key])).moved(np.linalg.inv(to_film))
-            result[key], reading = self.select(maps, given)
+            result[key], reading = self.select(maps, given, film_box(result.get(self.image_key)))
             if self.level_keys is not None:
                 heeded = heed_levels(convert_to_numpy(maps), given, self.select.threshold)
                 made = level_maps(heeded, reading, self.select.threshold)
@@ -174,6 +196,11 @@ class SelectVertebraed(MapTransform):
                 for body in reading.bodies
                 if self.select.levels is None or body.level in self.select.levels
             ]
+            result[self.naming_key] = {
+                "probability": round(reading.probability, 4),
+                "runner_up": list(reading.runner_up),
+                "levels_uncertain": reading.levels_uncertain,
+            }
             if self.points_key is not None:
                 points = [(record["x_px"], record["y_px"]) for record in result[self.centres_key]]
                 result[self.points_key] = torch.tensor(points, dtype=torch.float32).reshape(-1, 2)
@@ -183,6 +210,15 @@ class SelectVertebraed(MapTransform):
         if self.calibration is None or (given is not None and given.xy_px):
             return None
         return round(float(self.calibration(round(body.score, 4), round(body.uncertainty, 4))), 4)
+
+
+def film_box(image: Any) -> np.ndarray | None:
+    """Least and greatest (x, y) of a film (1, x, y) between its padding, (2, 2); None if there is nothing to see."""
+    if image is None:
+        return None
+    seen = np.asarray(convert_to_numpy(image))[0] > 0
+    sides = [np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0)]
+    return None if not len(sides[0]) else np.array([[s[0] for s in sides], [s[-1] for s in sides]], dtype=np.float64)
 
 
 def grid_to_film(image: Any) -> np.ndarray:

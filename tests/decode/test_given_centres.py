@@ -12,12 +12,12 @@ STEP, HIGH = 36, 26
 
 
 def spine_maps(bodies: int = 6, lumbar_from: int = 1) -> np.ndarray:
-    """Maps (4, x, y): bodies of 24 x 26 px every 36 px, centres, S1 below, and what looks lumbar."""
+    """Maps (4, x, y): bodies of 34 x 26 px every 36 px, centres, S1 below, and what looks lumbar."""
     maps = np.zeros((4, 60, STEP * (bodies + 1) + 20))
     for i in range(bodies):
         maps[0, 28:33, STEP * i + 20 : STEP * i + 25] = 0.9
-        maps[1, 18:42, STEP * i + 9 : STEP * i + 9 + HIGH] = 0.9
-    maps[2, 18:42, STEP * bodies + 9 : STEP * bodies + 9 + HIGH] = 0.9
+        maps[1, 13:47, STEP * i + 9 : STEP * i + 9 + HIGH] = 0.9
+    maps[2, 13:47, STEP * bodies + 9 : STEP * bodies + 9 + HIGH] = 0.9
     maps[3] = np.where(np.arange(maps.shape[2]) >= STEP * lumbar_from, maps[1], 0)
     return maps
 
@@ -41,12 +41,12 @@ def test_what_was_taken_for_s1_is_a_vertebra_where_a_reader_says_so() -> None:
     maps = spine_maps(5, 0)
     reading = read_maps(maps, given=click(5, "L5"))
     assert [body.level for body in reading.bodies] == ["T12", "L1", "L2", "L3", "L4", "L5"]
-    assert (reading.label_map == 24).sum() == 24 * HIGH and not reading.s1.any()
-    assert (read_maps(maps, given=click(5)).s1).sum() == 24 * HIGH  # a click without a level leaves it S1
+    assert (reading.label_map == 24).sum() == 34 * HIGH and not reading.s1.any()
+    assert (read_maps(maps, given=click(5)).s1).sum() == 34 * HIGH  # a click without a level leaves it S1
 
 
 def test_s1_below_the_bodies_that_a_reader_names_stays() -> None:
-    assert read_maps(spine_maps(), given=click(4, "L4")).s1.sum() == 24 * HIGH
+    assert read_maps(spine_maps(), given=click(4, "L4")).s1.sum() == 34 * HIGH
     maps = spine_maps(5)
     np.testing.assert_array_equal(heed_levels(maps, click(4, "L5")), maps)
     assert heed_levels(maps, click(4)) is maps and heed_levels(maps[:2], click(4, "L5")).shape[0] == 2
@@ -61,22 +61,26 @@ def test_level_said_where_no_body_was_found_names_the_others_still() -> None:
 def test_given_centres_part_bodies_that_the_centre_map_takes_for_one() -> None:
     maps = spine_maps(6)
     maps[0, :, STEP * 2 : STEP * 4] = 0
-    maps[1, 18:42, STEP * 2 + 9 : STEP * 3 + 9 + HIGH] = 0.9  # L2 and L3 in one piece
+    maps[1, 13:47, STEP * 2 + 9 : STEP * 3 + 9 + HIGH] = 0.9  # L2 and L3 in one piece
     given = GivenCentres(click(2).xy_px + click(3).xy_px, ("", ""), True)
     reading = read_maps(maps, given=given)
     assert [body.level for body in reading.bodies] == ["T12", "L1", "L2", "L3", "L4", "L5"]
     areas = [(reading.label_map == code).sum() for code in (21, 22)]
     # The piece is 62 px high; the seeds lie symmetric to its middle.
-    assert areas == pytest.approx([31 * 24, 31 * 24], abs=24)
-    assert levels(maps) != ["T12", "L1", "L2", "L3", "L4", "L5"]
+    assert areas == pytest.approx([31 * 34, 31 * 34], abs=34)
+    # Without them the piece is halved too: it is twice as long as the others.
+    assert levels(maps) == ["T12", "L1", "L2", "L3", "L4", "L5"]
 
 
 def test_body_that_had_to_be_clicked_has_no_vote_on_levels() -> None:
     maps = spine_maps()
     maps[3, :, STEP : 2 * STEP] = 0  # L1 does not look lumbar
-    assert levels(maps)[-1] == "L4"
+    alone, clicked = read_maps(maps), read_maps(maps, given=click(1))
+    assert alone.runner_up == ("T11", "T12", "L1", "L2", "L3", "L4") and alone.levels_uncertain
     assert levels(maps, click(1)) == ["T12", "L1", "L2", "L3", "L4", "L5"]
-    assert levels(maps, click(1, adds=False))[-1] == "L4"  # of all centres given none is singled out
+    assert clicked.probability > alone.probability + 0.1
+    # Of all centres given none is singled out.
+    assert read_maps(maps, given=click(1, adds=False)).probability == pytest.approx(alone.probability, abs=1e-3)
 
 
 def test_rows_collate_and_come_back() -> None:

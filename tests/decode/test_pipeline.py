@@ -59,12 +59,12 @@ def test_body_without_a_centre_is_kept_and_specks_are_dropped() -> None:
 
 
 def spine_maps(bodies: int = 7) -> np.ndarray:
-    """Bodies of 24 x 26 px every 36 px, S1 below them."""
+    """Bodies of 34 x 26 px every 36 px, S1 below them."""
     maps = np.zeros((3, 60, 36 * (bodies + 1) + 20))
     for i in range(bodies):
         maps[0] = np.maximum(maps[0], gaussian(maps.shape[1:], 30, 36 * i + 22, 3))
-        maps[1, 18:42, 36 * i + 9 : 36 * i + 35] = 0.9
-    maps[2, 18:42, 36 * bodies + 9 : 36 * bodies + 35] = 0.9
+        maps[1, 13:47, 36 * i + 9 : 36 * i + 35] = 0.9
+    maps[2, 13:47, 36 * bodies + 9 : 36 * bodies + 35] = 0.9
     return maps
 
 
@@ -72,7 +72,7 @@ def test_film_is_read_from_top_to_bottom_with_its_label_map() -> None:
     reading = read_maps(spine_maps())
     assert [b.level for b in reading.bodies] == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
     assert [int(reading.label_map[30, 36 * i + 22]) for i in range(8)] == [18, 19, 20, 21, 22, 23, 24, 0]
-    assert (reading.label_map > 0).sum() == 7 * 24 * 26
+    assert (reading.label_map > 0).sum() == 7 * 34 * 26
 
 
 def test_s1_taken_for_a_vertebra_too_is_not_named() -> None:
@@ -89,14 +89,19 @@ def test_two_channels_are_read_without_s1() -> None:
     assert bodies[0].evidence == "lowest body taken for L5"
 
 
-def test_lumbar_channel_corrects_a_count_that_began_one_body_too_high() -> None:
+def test_count_that_what_looks_lumbar_contradicts_is_uncertain() -> None:
     maps = spine_maps(6)
-    # L5 was taken for S1; of the six bodies above it two are thoracic.
+    # Was L5 taken for S1? Of the six bodies above it two look thoracic.
     lumbar = np.where(np.arange(maps.shape[2]) >= 2 * 36, maps[1], 0.0)
-    bodies = read_maps(np.concatenate([maps, lumbar[None]])).bodies
-    assert [b.level for b in bodies] == ["T11", "T12", "L1", "L2", "L3", "L4"]
-    assert {b.evidence for b in bodies} == {"counted from what looks lumbar"}
-    assert [b.level for b in read_maps(maps).bodies] == ["T12", "L1", "L2", "L3", "L4", "L5"]
+    reading = read_maps(np.concatenate([maps, lumbar[None]]))
+    namings = [[body.level for body in reading.bodies], list(reading.runner_up)]
+    assert sorted(namings) == [["T11", "T12", "L1", "L2", "L3", "L4"], ["T12", "L1", "L2", "L3", "L4", "L5"]]
+    assert reading.levels_uncertain and reading.probability < 0.8
+    # What looks as it is named speaks for the names.
+    agreeing = np.where(np.arange(maps.shape[2]) >= 36, maps[1], 0.0)
+    sure = read_maps(np.concatenate([maps, agreeing[None]]))
+    assert [body.level for body in sure.bodies] == ["T12", "L1", "L2", "L3", "L4", "L5"]
+    assert sure.probability > reading.probability + 0.1
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -105,6 +110,42 @@ def test_empty_maps_give_no_body(channels: int) -> None:
 
 
 def test_wrong_channel_count_is_refused() -> None:
-    for channels in (1, 5):
+    for channels in (1, 6):
         with pytest.raises(ValueError, match=rf"\({channels}, 40, 50\)"):
             read_maps(np.zeros((channels, 40, 50)))
+
+
+def maps_with_s1_in_halves() -> np.ndarray:
+    """Seven bodies, and below them S1 of which the upper third is a crumb that passes for a body."""
+    maps = spine_maps(7)
+    maps = np.concatenate([maps, np.where(np.arange(maps.shape[2]) >= 2 * 36, maps[1], 0.0)[None]])
+    top = 36 * 7 + 9
+    maps[2, :, top : top + 9] = 0
+    maps[1, 18:42, top : top + 8] = 0.7
+    return maps
+
+
+def test_crumb_of_s1_is_not_l5() -> None:
+    reading = read_maps(maps_with_s1_in_halves())
+    assert [b.level for b in reading.bodies] == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
+    assert reading.s1[30, 36 * 7 + 25]
+
+
+def test_missed_body_leaves_a_gap() -> None:
+    maps = spine_maps(7)
+    maps[:2, :, 36 * 4 : 36 * 5] = 0
+    assert [b.level for b in read_maps(maps).bodies] == ["T11", "T12", "L1", "L2", "L4", "L5"]
+
+
+def test_faint_body_is_read_and_counts() -> None:
+    maps = spine_maps(7)
+    maps[:2, :, 36 * 4 : 36 * 5] *= 0.4
+    reading = read_maps(maps)
+    assert [b.level for b in reading.bodies] == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
+    assert reading.label_map[30, 36 * 4 + 22] == 22
+
+
+def test_film_that_ends_above_the_grid_has_nothing_below() -> None:
+    maps = spine_maps(7)
+    box = np.array([[0.0, 0.0], [59.0, 36.0 * 5 + 3]])
+    assert not read_maps(maps, film_box=box).label_map[:, 36 * 5 + 4 :].any()

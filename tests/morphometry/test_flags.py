@@ -121,7 +121,7 @@ def test_doubts_of_the_reader_come_first() -> None:
 
 
 def test_every_code_is_listed_and_bad_input_named() -> None:
-    assert len(set(FLAG_CODES)) == len(FLAG_CODES) == 10
+    assert len(set(FLAG_CODES)) == len(FLAG_CODES) == 11
     with pytest.raises(ValueError, match="film and label map have one shape"):
         find_flags(column(), pixels=np.ones((5, 5)))
     with pytest.raises(ValueError, match="valid area and label map"):

@@ -15,19 +15,19 @@ WIDTH, STEP, HIGH = 70, 36, 26
 
 
 def spine(bodies: int = 7, gap: int = STEP - HIGH) -> np.ndarray:
-    """Probability maps (3, x, y): `bodies` boxes, 24 wide and 26 high, from top to bottom, then S1."""
+    """Probability maps (3, x, y): `bodies` boxes, 34 wide and 26 high, from top to bottom, then S1."""
     step = HIGH + gap
     maps = np.zeros((3, WIDTH, step * (bodies + 1) + 20), np.float32)
     for i in range(bodies):
         top = 9 + step * i
         maps[0, 28:33, top + 11 : top + 16] = 0.9
-        maps[1, 18:42, top : top + HIGH] = 0.8
-    maps[2, 18:42, 9 + step * bodies : 9 + step * bodies + HIGH] = 0.9
+        maps[1, 13:47, top : top + HIGH] = 0.8
+    maps[2, 13:47, 9 + step * bodies : 9 + step * bodies + HIGH] = 0.9
     return maps
 
 
 def box(i: int) -> tuple[slice, slice]:
-    return slice(18, 42), slice(9 + STEP * i, 9 + STEP * i + HIGH)
+    return slice(13, 47), slice(9 + STEP * i, 9 + STEP * i + HIGH)
 
 
 def test_lumbar_bodies_stay_and_thoracic_ones_go() -> None:
@@ -44,7 +44,7 @@ def test_lumbar_bodies_stay_and_thoracic_ones_go() -> None:
 def test_chosen_levels_or_all() -> None:
     maps = spine()
     only, _ = SelectVertebrae(levels=["L3"])(maps)
-    assert only[0][box(4)].min() == pytest.approx(0.8) and (only > 0).sum() == 24 * HIGH
+    assert only[0][box(4)].min() == pytest.approx(0.8) and (only > 0).sum() == 34 * HIGH
     every, _ = SelectVertebrae(levels=None)(maps)
     np.testing.assert_array_equal(every[0], maps[1])
 
@@ -53,10 +53,10 @@ def test_probabilities_around_a_body_stay_so_that_its_border_is_sub_pixel() -> N
     maps = spine()
     left, top, bottom = 17, 9 + STEP * 3 - 1, 9 + STEP * 3 + HIGH
     maps[1, left, top + 1 : bottom] = 0.4
-    maps[1, 18:42, 9 + STEP - 1] = 0.4  # T12's, not to be kept
+    maps[1, 13:47, 9 + STEP - 1] = 0.4  # T12's, not to be kept
     selected, _ = SelectVertebrae()(maps)
     assert (selected[0, left, top + 1 : bottom] == np.float32(0.4)).all()
-    assert selected[0, 18:42, 9 + STEP - 1].max() == 0
+    assert selected[0, 13:47, 9 + STEP - 1].max() == 0
 
 
 def test_sacrum_taken_for_a_vertebra_too_is_not_exported() -> None:
@@ -64,7 +64,7 @@ def test_sacrum_taken_for_a_vertebra_too_is_not_exported() -> None:
     maps[1][maps[2] > 0] = 0.7
     selected, _ = SelectVertebrae()(maps)
     assert selected[0][maps[2] > 0].max() == 0
-    assert (selected > 0).sum() == 5 * 24 * HIGH
+    assert (selected > 0).sum() == 5 * 34 * HIGH
 
 
 def test_sacrum_touching_l5_is_cut_off_at_its_border() -> None:
@@ -73,15 +73,15 @@ def test_sacrum_touching_l5_is_cut_off_at_its_border() -> None:
     selected, reading = SelectVertebrae()(maps)
     assert reading.bodies[-1].level == "L5"
     assert selected[0][maps[2] > 0].max() == 0
-    assert selected[0, 18:42, 9 + HIGH * 6 : 9 + HIGH * 7].min() == pytest.approx(0.8)
+    assert selected[0, 13:47, 9 + HIGH * 6 : 9 + HIGH * 7].min() == pytest.approx(0.8)
 
 
 def test_specks_and_bodies_below_the_sacrum_are_not_exported() -> None:
     maps = spine()
     maps[1, 5:9, 150:155] = 0.9  # 20 px
-    maps[1, 18:42, -10:] = 0.9  # below S1
+    maps[1, 13:47, -10:] = 0.9  # below S1
     selected, _ = SelectVertebrae()(maps)
-    assert (selected > 0).sum() == 5 * 24 * HIGH
+    assert (selected > 0).sum() == 5 * 34 * HIGH
 
 
 def test_nothing_found_gives_an_empty_map() -> None:
@@ -92,7 +92,7 @@ def test_nothing_found_gives_an_empty_map() -> None:
 def test_two_channels_take_the_lowest_body_for_l5() -> None:
     selected, reading = SelectVertebrae()(torch.from_numpy(spine(5)[:2]))
     assert isinstance(selected, torch.Tensor) and selected.dtype == torch.float32
-    assert int((selected > 0).sum()) == 5 * 24 * HIGH
+    assert int((selected > 0).sum()) == 5 * 34 * HIGH
     assert {body.evidence for body in reading.bodies} == {"lowest body taken for L5"}
 
 
@@ -103,7 +103,7 @@ def film_on_grid(size: tuple[int, int], grid: tuple[int, int]) -> MetaTensor:
     return ResizeWithPad(grid)(film)
 
 
-@pytest.mark.parametrize("size", [(141, 560), (70, 272), (333, 401)])
+@pytest.mark.parametrize("size", [(141, 560), (70, 272), (97, 401)])
 def test_centres_are_in_pixels_of_the_film(size: tuple[int, int]) -> None:
     maps = spine(6)
     grid = maps.shape[1:]
@@ -113,7 +113,7 @@ def test_centres_are_in_pixels_of_the_film(size: tuple[int, int]) -> None:
     assert [centre["level"] for centre in data["centres"]] == ["L1", "L2", "L3", "L4", "L5"]
     assert [centre["label"] for centre in data["centres"]] == [20, 21, 22, 23, 24]
     for i, centre in enumerate(data["centres"], start=1):
-        # Middle of the box of 24 x 26 px from (18, top) on; pixels of the grid are centred on the film with half-pixel
+        # Middle of the box of 34 x 26 px from (13, top) on; pixels of the grid are centred on the film with half-pixel
         # rules. The peak of the centre map lies half a pixel beside it, at (30, top + 13), and is not what is wanted.
         expected = [
             (at - (length - round_size(side * scale)) // 2 + 0.5) / round_size(side * scale) * side - 0.5
@@ -170,13 +170,13 @@ def test_labels_of_touching_bodies_and_a_sacrum_taken_for_a_vertebra_meet_at_the
     for i, code in enumerate((18, 19, 20, 21, 22, 23, 24)):
         # Equal seeds 26 px apart part within a pixel of the middle between them.
         assert (column[i, 1:-1] == code).all()
-    assert not labels[0, :18].any() and not labels[0, 42:].any()
+    assert not labels[0, :13].any() and not labels[0, 47:].any()
 
 
 def test_what_the_reading_dropped_is_not_in_the_label_map() -> None:
     maps = spine()
     maps[1, 5:9, 150:155] = 0.9  # 20 px
-    maps[1, 18:42, -10:] = 0.9  # below S1
+    maps[1, 13:47, -10:] = 0.9  # below S1
     np.testing.assert_array_equal(label_map(maps)[0], label_map(spine())[0])
     assert not label_map(np.full((3, 40, 50), 0.4, np.float32))[0].any()
 
@@ -193,10 +193,10 @@ def test_label_map_comes_back_to_a_film_of_another_size() -> None:
     labels = data["labels"][0].numpy()
     assert labels.shape == (140, 545) and set(np.unique(labels)) == {0, 19, 20, 21, 22, 23, 24, 26}
     for i, code in enumerate((19, 20, 21, 22, 23, 24, 26)):
-        # Boxes of 24 x 26 px, twice as large on the film; a border lies within a pixel of its place.
+        # Boxes of 34 x 26 px, twice as large on the film; a border lies within a pixel of its place.
         where = np.argwhere(labels == code)
-        np.testing.assert_allclose(where.min(axis=0), (36, 2 * (9 + STEP * i)), atol=1)
-        np.testing.assert_allclose(where.max(axis=0), (83, 2 * (9 + STEP * i + HIGH) - 1), atol=1)
+        np.testing.assert_allclose(where.min(axis=0), (26, 2 * (9 + STEP * i)), atol=1)
+        np.testing.assert_allclose(where.max(axis=0), (93, 2 * (9 + STEP * i + HIGH) - 1), atol=1)
     np.testing.assert_array_equal(data["mask"][0].numpy(), (labels >= 20) & (labels <= 24))
 
 
