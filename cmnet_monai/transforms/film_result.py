@@ -200,8 +200,8 @@ def _naming_flags(naming: Naming | None) -> list[Flag]:
     if naming is None or not naming.uncertain:
         return []
     other = ", ".join(level or "none" for level in naming.runner_up)
-    text = f"The names may be wrong (probability {naming.probability:.2f} that all are right); from head to feet they may be"
-    return [Flag(LEVELS_UNCERTAIN, None, f"{text}: {other}." if other else f"{text} others.")]
+    text = f"The names may be wrong (probability {naming.probability:.2f} that all are right)"
+    return [Flag(LEVELS_UNCERTAIN, None, f"{text}; from head to feet they may be: {other or 'others'}.")]
 
 
 def _given(rows: Any) -> tuple[GivenCentre, ...]:
