@@ -88,6 +88,8 @@ class FilmIdentity:
         in_mm: whether lengths are given in millimetres.
         affine: pixel to RAS, (3, 3).
         fingerprint: changes when the file does; "" for an array.
+        view: from which side the header says that it was taken, such as ``lateral`` or ``frontal``; "" if nothing.
+        body_part: DICOM's word for what the header says it shows; "" if nothing.
         notes: what is in doubt about the file's header, in sentences.
     """
 
@@ -98,6 +100,8 @@ class FilmIdentity:
     in_mm: bool = False
     affine: tuple[tuple[float, float, float], ...] = ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
     fingerprint: str = ""
+    view: str = ""
+    body_part: str = ""
     notes: tuple[str, ...] = ()
 
     def columns(self) -> Row:

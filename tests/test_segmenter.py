@@ -23,7 +23,14 @@ BUNDLE = Path(__file__).parent.parent / "bundle"
 def segment(tmp_path_factory: pytest.TempPathFactory) -> FilmSegmenter:
     weights = tmp_path_factory.mktemp("bright") / "model.pt"
     torch.save(BrightIsVertebra().state_dict(), weights)
-    settings = {"ckpt_path": str(weights), "spatial_size": list(SIZE), "mirror": False, "device": "cpu"}
+    settings = {
+        "ckpt_path": str(weights),
+        "spatial_size": list(SIZE),
+        "base_channels": 16,
+        "mirror": False,
+        "device": "cpu",
+    }
+    settings |= {"label_protocol": "levels", "heatmap_sigma": 4.0}
     return FilmSegmenter(BUNDLE, network_def=BrightIsVertebra(), anterior="right", **settings)
 
 

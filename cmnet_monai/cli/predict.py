@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from cmnet_monai.cli.common import fail, quiet
+from cmnet_monai.cli.threads import Threads, use_threads
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def predict(
         int,
         typer.Option(min=0, help="Processes that read films; with 0 a film can end the run."),
     ] = 1,
+    threads: Threads = None,
     weights: Annotated[Optional[Path], typer.Option(help="Other weights than the bundle's.")] = None,  # noqa: UP045
     engine: Annotated[
         str, typer.Option(help="torch, torchscript or onnx; exported networks: models/model.ts, .onnx, or --weights.")
@@ -69,6 +71,7 @@ def predict(
       cmnet-monai predict film.dcm -o out
       cmnet-monai predict archive/ "more/*.png" -o out --dicom-seg --dicom-sr --workers 2
     """
+    use_threads(threads)
     quiet()
     from cmnet_monai.bundle_location import bundle_root
     from cmnet_monai.engines.inference import predict as run

@@ -157,8 +157,12 @@ def _show_epochs() -> None:
     import logging
 
     logging.disable(logging.NOTSET)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    for name in ("monai", "ignite"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
     for name in ("train", "validate", "evaluate", "cmnet_monai"):
-        logging.getLogger(name).setLevel(logging.INFO)
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.handlers = [handler]  # MONAI gives loggers that have no name yet one of its own
+        logger.propagate = False
+    for name in ("monai.bundle.workflows", "ignite"):
+        logging.getLogger(name).setLevel(logging.ERROR)

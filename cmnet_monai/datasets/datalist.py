@@ -5,23 +5,30 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cmnet_monai.io import output_names, printable
 from cmnet_monai.io.files.results import MANIFEST_NAME, OUTPUT_SUFFIXES
+from cmnet_monai.io.films.dicom_header import other_object
 
 DATALIST_NAME = "datalist.json"
 PATH_KEYS = ("image", "label", "ct", "centroids")
 OTHER_SUFFIXES = frozenset(
     {".json", ".csv", ".tsv", ".txt", ".md", ".xml", ".html", ".pdf", ".zip", ".gz", ".zst", ".tar", ".py", ".pt"}
-    | {".ts", ".onnx", ".log", ".yml", ".yaml", ".ini", ".cfg", ".db", ".exe", ".dll"}
+    | {".ts", ".onnx", ".log", ".ctbl", ".yml", ".yaml", ".ini", ".cfg", ".db", ".exe", ".dll"}
 )
 """Files of these kinds in a folder are not films, except ``.nii.gz``. Any other file is tried."""
 
 LABEL_FOLDERS = frozenset({"label", "labels", "labelstr", "labelsts", "mask", "masks", "outlines", "truth"})
 """Folders of these names below the one that is searched hold label maps by convention, not films."""
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def read_datalist(dataset_dir: str | Path, section: str | Sequence[str]) -> list[dict[str, Any]]:
@@ -103,11 +110,12 @@ def write_datalist(path: str | Path, sections: Mapping[str, Iterable[Mapping[str
     write_json(path, {**extra, **{name: list(items) for name, items in sections.items()}})
 
 
-def find_films(source: str | Path) -> list[Path]:
+def find_films(source: str | Path, say: Callable[[str], None] = _to_stderr) -> list[Path]:
     """Films below a folder, recursively and in a stable order, or those of all sections of a datalist file, each once.
 
     Hidden files, files that are plainly no films (`OTHER_SUFFIXES`, unless they are DICOM inside) and those in
-    `LABEL_FOLDERS` are left out; whatever else is there counts, since DICOM files often have no extension. Links to
+    `LABEL_FOLDERS` are left out, and so are DICOM objects that are no images (segmentations, reports, PDF documents),
+    of which `say` gets a line; whatever else is there counts, since DICOM files often have no extension. Links to
     folders are followed, each folder once; a link that leads nowhere and a folder that cannot be listed
     count as films, so that someone hears of them.
 
@@ -130,7 +138,7 @@ def find_films(source: str | Path) -> list[Path]:
     elif source.is_file():
         films = [source]
     elif source.is_dir():
-        films = sorted(file for file in _files_below(source) if _may_be_film(file, source))
+        films = _without_other_objects(source, say, (f for f in _files_below(source) if _may_be_film(f, source)))
     else:
         raise FileNotFoundError(f"{source}: no such file or folder")
     if not films:
@@ -153,6 +161,16 @@ def _files_below(root: Path) -> Iterator[Path]:
             if file.is_file() or (file.is_symlink() and not file.exists()):
                 yield file
     yield from closed
+
+
+def _without_other_objects(folder: Path, say: Callable[[str], None], files: Iterable[Path]) -> list[Path]:
+    """Files in order, without what a study holds beside its images; one line says how much that was."""
+    others = {file: other_object(file) for file in files}
+    left_out = Counter(name for name in others.values() if name)
+    if left_out:
+        kinds = ", ".join(f"{count} {name}" for name, count in sorted(left_out.items()))
+        say(printable(f"{folder}: DICOM objects that are no films are left out: {kinds}"))
+    return sorted(file for file, name in others.items() if not name)
 
 
 def _may_be_film(file: Path, root: Path) -> bool:
@@ -186,7 +204,9 @@ def without_outputs(films: Iterable[Path], output_dir: str | Path) -> list[Path]
     return [film for film in films if not written(film)]
 
 
-def collect_films(sources: Iterable[str | Path]) -> tuple[list[Path], dict[str, str]]:
+def collect_films(
+    sources: Iterable[str | Path], say: Callable[[str], None] = _to_stderr
+) -> tuple[list[Path], dict[str, str]]:
     """Films of files, folders (searched recursively), datalists and patterns such as ``"films/*.dcm"``.
 
     A folder with a ``datalist.json`` is read by its datalist, so that label maps beside the films are not taken for
@@ -194,6 +214,7 @@ def collect_films(sources: Iterable[str | Path]) -> tuple[list[Path], dict[str, 
 
     Args:
         sources: as they stand on a command line; a pattern that the shell did not expand is expanded here.
+        say: gets a line about what folders hold beside films.
     Returns:
         The films, each once, in the order given, and why a source holds none, by source.
     """
@@ -209,10 +230,9 @@ def collect_films(sources: Iterable[str | Path]) -> tuple[list[Path], dict[str, 
             missing[source] = "no file fits this pattern"
         for one in found:
             listed = one / DATALIST_NAME
+            place = listed if one.is_dir() and listed.is_file() else one
             try:
-                films.update(
-                    (real_path(film), None) for film in find_films(listed if one.is_dir() and listed.is_file() else one)
-                )
+                films.update((real_path(film), None) for film in find_films(place, say))
             except FileNotFoundError as error:
                 missing[source] = str(error).removeprefix(f"{one}: ")
             except (OSError, ValueError) as error:  # a datalist that is none, a name that the file system cannot hold
@@ -261,7 +281,7 @@ def film_items(
     every = [*map(str, films), *missing]
     items = []
     for film, name in zip(every, output_names(every, anonymous=anonymous_names)):
-        shown = name if anonymous_names else printable(Path(film).name)
+        shown = name if anonymous_names else printable(film if film in missing else Path(film).name)
         items.append({"image": film, "path": film, "name": name, "shown": shown})
         if film in missing:
             items[-1]["missing"] = missing[film]

@@ -114,15 +114,13 @@ def joined_patients(patients: Sequence[str], pairs: Iterable[tuple[int, int]]) -
     Returns:
         For each patient the one that stands for all it was joined with, the first by name; itself where alone.
     """
-    parent = {patient: patient for patient in patients}
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    for first, second in pairs:
-        a, b = sorted((root(patients[first]), root(patients[second])))
-        parent[b] = a
-    return {patient: root(patient) for patient in parent}
+    names = sorted(set(patients))
+    number = {name: i for i, name in enumerate(names)}
+    joined = np.array([[number[patients[i]] for i in pair] for pair in pairs], dtype=int).reshape(-1, 2)
+    same = coo_array((np.ones(len(joined)), joined.T), shape=(len(names), len(names)))
+    groups = connected_components(same, directed=False)[1]
+    first: dict[int, str] = {}
+    return {name: first.setdefault(int(group), name) for name, group in zip(names, groups)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,29 +17,13 @@ from cmnet_monai.datasets.adapters.folder import check_label_map
 from cmnet_monai.datasets.adapters.label_maps import draw_outlines
 from cmnet_monai.datasets.adapters.records import UNKNOWN_LEVEL
 from cmnet_monai.datasets.datalist import DATALIST_NAME, find_films, write_datalist
-from cmnet_monai.datasets.duplicates import (
-    Vector,
-    fingerprint,
-    found_in,
-    joined_patients,
-    same_pictures,
-    volume_digest,
-)
-from cmnet_monai.datasets.splits import SECTIONS, fold_patients, split_patients
+from cmnet_monai.datasets.duplicates import Vector, fingerprint, found_in, joined_patients, same_pictures, volume_digest
+from cmnet_monai.datasets.splits import fold_patients, sections_of, split_patients
 from cmnet_monai.io import FilmError, output_names, read_film, write_label_png, write_table
 
 SKIPPED_NAME = "skipped.csv"
 DUPLICATES_NAME = "duplicates.csv"
 LABELS_FOLDER = "labels"
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Something that is not in the datalist: which file, why, and what to do."""
-
-    file: str
-    reason: str
-    remedy: str
 
 
 @dataclass(frozen=True)
@@ -123,22 +108,32 @@ def make_datalist(
     source, output = Path(source), Path(output)
     options = _options(patient_pattern, s1, levels, output / LABELS_FOLDER)
     cases, skipped = _cases(data_format, source, options)
-    show = {"unit": "film", "disable": not progress}
-    others = [] if exclude is None else _excluded(Path(exclude), workers, show)
+    others = [] if exclude is None else _excluded(Path(exclude), workers, progress)
     names = output_names([_below(case.image, source) for case in cases])
     jobs = [partial(_entry, case, name, output) for case, name in zip(cases, names)]
-    entries, failed = _run(jobs, workers, {"desc": data_format, **show})
+    entries, failed = _run(jobs, workers, data_format, progress)
     entries, left_out = _without(entries, others, exclude)
     skipped = [*skipped, *_ignored(entries, source), *failed, *left_out]
-    _write_table(output / SKIPPED_NAME, ("file", "reason", "remedy"), [(s.file, s.reason, s.remedy) for s in skipped])
+    _write_table(output / SKIPPED_NAME, [{"file": s.path, "reason": s.reason, "remedy": s.remedy} for s in skipped])
     if not entries:
-        raise ValueError(f"{source}: no film can be used; {_first(skipped)} See {output / SKIPPED_NAME}.")
+        first = (
+            f"the first of {len(skipped)} reasons: {skipped[0].reason} ({skipped[0].path})" if skipped else "no film"
+        )
+        raise ValueError(f"{source}: no film can be used; {first}. See {output / SKIPPED_NAME}.")
     pairs = _same(entries)
-    groups = _joined(entries, pairs)
-    plans = fold_patients(groups, folds, seed, validation) if folds else []
-    _write_pairs(output / DUPLICATES_NAME, entries, pairs)
-    films = _write(output / DATALIST_NAME, entries, split_patients(groups, seed), data_format, seed)
-    _write_folds(output, entries, plans, data_format, seed)
+    _write_table(output / DUPLICATES_NAME, [_pair(entries, *pair) for pair in pairs])
+    patient = joined_patients([entry.case.patient for entry in entries], [pair[:2] for pair in pairs])
+    items = [{**entry.item, "patient": patient[entry.case.patient]} for entry in entries]
+    groups = sorted(set(patient.values()))
+    plans = {DATALIST_NAME: split_patients(groups, seed)}
+    if folds:
+        plans |= {f"fold_{k}.json": plan for k, plan in enumerate(fold_patients(groups, folds, seed, validation))}
+    for file in output.glob("fold_*.json"):  # folds of an earlier split would not fit this one
+        file.unlink()
+    for name, plan in plans.items():
+        about = {"description": f"Made from {data_format} by cmnet-monai datalist", "seed": seed}
+        write_datalist(output / name, sections_of(items, plan), **about)
+    films = {name: len(found) for name, found in sections_of(items, plans[DATALIST_NAME]).items()}
     return Summary(output / DATALIST_NAME, films, len(groups), len(skipped), len(pairs))
 
 
@@ -158,7 +153,7 @@ def _options(patient_pattern: str | None, s1: str, levels: str, leave_out: Path)
     return Options(pattern, s1, levels, leave_out)
 
 
-def _cases(data_format: str, source: Path, options: Options) -> tuple[list[Case], list[Skipped]]:
+def _cases(data_format: str, source: Path, options: Options) -> tuple[list[Case], list[FilmError]]:
     """Every film's annotation, parsed; a film that is listed twice counts once."""
     if data_format not in ADAPTERS:
         raise ValueError(f'no format "{data_format}"; there are {", ".join(ADAPTERS)}')
@@ -173,31 +168,16 @@ def _cases(data_format: str, source: Path, options: Options) -> tuple[list[Case]
     for pending in ADAPTERS[data_format](source, options):
         try:
             case = pending.load()
+            if case.image.resolve() in cases:
+                raise FilmError(pending.file, "the film is annotated in two places", "Keep one of them")
+            cases[case.image.resolve()] = case
         except FilmError as error:
-            skipped.append(_skipped(error))
-            continue
+            skipped.append(error)
         except Exception as error:  # annotation files by many hands may be malformed in any way
             detail = str(error).split("\n")[0]
             reason = f"the annotation cannot be read ({type(error).__name__}: {detail})"
-            skipped.append(Skipped(str(pending.file), reason, "Check the annotation file"))
-            continue
-        if case.image.resolve() in cases:
-            skipped.append(Skipped(str(pending.file), "the film is annotated in two places", "Keep one of them"))
-        else:
-            cases[case.image.resolve()] = case
+            skipped.append(FilmError(pending.file, reason, "Check the annotation file"))
     return list(cases.values()), skipped
-
-
-def _skipped(error: FilmError) -> Skipped:
-    return Skipped(error.path, error.reason, error.remedy)
-
-
-def _first(skipped: Sequence[Skipped]) -> str:
-    return (
-        f"the first of {len(skipped)} reasons: {skipped[0].reason} ({skipped[0].file})."
-        if skipped
-        else "none is there."
-    )
 
 
 def _below(path: Path, source: Path) -> Path:
@@ -206,31 +186,27 @@ def _below(path: Path, source: Path) -> Path:
 
 
 def _run(
-    jobs: Sequence[Callable[[], Entry]], workers: int | None, bar: Mapping[str, Any]
-) -> tuple[list[Entry], list[Skipped]]:
+    jobs: Sequence[partial[Entry]], workers: int | None, what: str, progress: bool
+) -> tuple[list[Entry], list[FilmError]]:
     """Run the jobs in threads (decoding and drawing release the interpreter's lock), in their order."""
     from tqdm import tqdm
 
-    entries: list[Entry] = []
-    failed: list[Skipped] = []
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         try:
-            for result in tqdm(pool.map(_guarded, jobs), total=len(jobs), **bar):
-                if isinstance(result, Entry):
-                    entries.append(result)
-                else:
-                    failed.append(result)
+            done = tqdm(pool.map(_guarded, jobs), total=len(jobs), desc=what, unit="film", disable=not progress)
+            results = list(done)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return entries, failed
+    entries = [result for result in results if isinstance(result, Entry)]
+    return entries, [result for result in results if isinstance(result, FilmError)]
 
 
-def _guarded(job: Callable[[], Entry]) -> Entry | Skipped:
+def _guarded(job: partial[Entry]) -> Entry | FilmError:
     try:
         return job()
     except FilmError as error:
-        return _skipped(error)
+        return error
 
 
 def _entry(case: Case, name: str, output: Path) -> Entry:
@@ -271,30 +247,22 @@ def _relative(path: Path, output: Path) -> str:
         return path.resolve().as_posix()
 
 
-def _ignored(entries: Iterable[Entry], source: Path) -> list[Skipped]:
-    films: dict[str, int] = {}
-    for entry in entries:
-        for name in set(entry.case.ignored):
-            films[name] = films.get(name, 0) + 1
+def _ignored(entries: Iterable[Entry], source: Path) -> Iterator[FilmError]:
+    films = Counter(name for entry in entries for name in set(entry.case.ignored))
     remedy = "Nothing, if it is no vertebra; else name it L1, S1, T12, ..."
-    return [
-        Skipped(str(source), f'"{name}" names no level; left out on {count} films', remedy)
-        for name, count in sorted(films.items())
-    ]
+    for name, count in sorted(films.items()):
+        yield FilmError(source, f'"{name}" names no level; left out on {count} films', remedy)
 
 
-def _excluded(datalist: Path, workers: int | None, show: Mapping[str, Any]) -> list[Entry]:
-    """The films of another datalist, as far as they can be read."""
+def _excluded(datalist: Path, workers: int | None, progress: bool) -> list[Entry]:
+    """The films of another datalist, all of which must be readable."""
     file = datalist / DATALIST_NAME if datalist.is_dir() else datalist
     if file.suffix.lower() != ".json":
         raise ValueError(f"{datalist}: not a datalist to exclude; give a datalist.json or its folder")
-    jobs = [partial(_plain_entry, film) for film in find_films(file)]
-    entries, failed = _run(jobs, workers, {"desc": "exclude", **show})
+    entries, failed = _run([partial(_plain_entry, film) for film in find_films(file)], workers, "exclude", progress)
     if failed:
-        raise ValueError(
-            f"{failed[0].file}: {failed[0].reason}; {len(failed)} films of {file} cannot be compared. "
-            "Mend or remove them there"
-        )
+        many = f"{len(failed)} films of {file} cannot be compared"
+        raise ValueError(f"{failed[0].path}: {failed[0].reason}; {many}. Mend or remove them there")
     return entries
 
 
@@ -303,18 +271,17 @@ def _plain_entry(film: Path) -> Entry:
 
 
 def _without(
-    entries: list[Entry], others: Sequence[Entry], exclude: str | Path | None
-) -> tuple[list[Entry], list[Skipped]]:
+    entries: Sequence[Entry], others: Sequence[Entry], exclude: str | Path | None
+) -> tuple[list[Entry], list[FilmError]]:
     films = [entry for entry in entries if entry.picture is not None]
     where = found_in(_pictures(films), _pictures(others))
     twins = {id(films[i]): others[j].case.image for i, j in where.items()}
-    kept = [entry for entry in entries if id(entry) not in twins]
     reasons = [
-        Skipped(str(entry.case.image), f"the same picture as {twins[id(entry)]}, which {exclude} has", "Nothing")
+        FilmError(entry.case.image, f"the same picture as {twins[id(entry)]}, which {exclude} has", "Nothing")
         for entry in entries
         if id(entry) in twins
     ]
-    return kept, reasons
+    return [entry for entry in entries if id(entry) not in twins], reasons
 
 
 def _pictures(entries: Iterable[Entry]) -> list[Vector]:
@@ -329,51 +296,15 @@ def _same(entries: Sequence[Entry]) -> list[tuple[int, int, float, bool]]:
     return [(pair.first, pair.second, pair.correlation, pair.mirrored) for pair in same_pictures(_pictures(entries))]
 
 
-def _joined(entries: Sequence[Entry], pairs: Iterable[tuple[int, int, float, bool]]) -> list[str]:
-    """Name each item's patient, the same where patients share a picture; all names."""
-    patient = joined_patients([entry.case.patient for entry in entries], [pair[:2] for pair in pairs])
-    for entry in entries:
-        entry.item["patient"] = patient[entry.case.patient]
-    return sorted(set(patient.values()))
+def _pair(entries: Sequence[Entry], i: int, j: int, correlation: float, mirrored: bool) -> dict[str, object]:
+    a, b = entries[i].case, entries[j].case
+    films = {"first": a.image, "first_patient": a.patient, "second": b.image, "second_patient": b.patient}
+    return {**films, "correlation": f"{correlation:.3f}", "mirrored": "yes" if mirrored else "no"}
 
 
-def _write(
-    file: Path, entries: Sequence[Entry], section_of: Mapping[str, str], data_format: str, seed: int
-) -> dict[str, int]:
-    sections: dict[str, list[dict[str, Any]]] = {name: [] for name in SECTIONS}
-    for entry in entries:
-        sections[section_of[entry.item["patient"]]].append(entry.item)
-    write_datalist(file, sections, description=f"Made from {data_format} by cmnet-monai datalist", seed=seed)
-    return {name: len(items) for name, items in sections.items()}
-
-
-def _write_folds(
-    output: Path, entries: Sequence[Entry], plans: Sequence[Mapping[str, str]], data_format: str, seed: int
-) -> None:
-    for file in output.glob("fold_*.json"):  # folds of an earlier split would not fit this one
-        file.unlink()
-    for k, plan in enumerate(plans):
-        _write(output / f"fold_{k}.json", entries, plan, data_format, seed)
-
-
-def _write_pairs(file: Path, entries: Sequence[Entry], pairs: Sequence[tuple[int, int, float, bool]]) -> None:
-    rows = [
-        (
-            entries[i].case.image,
-            entries[i].case.patient,
-            entries[j].case.image,
-            entries[j].case.patient,
-            f"{value:.3f}",
-            "yes" if mirrored else "no",
-        )
-        for i, j, value, mirrored in pairs
-    ]
-    _write_table(file, ("first", "first_patient", "second", "second_patient", "correlation", "mirrored"), rows)
-
-
-def _write_table(file: Path, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def _write_table(file: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """A CSV, whole or not at all; none, and no old one either, where there is nothing to list."""
-    if not rows:
+    if rows:
+        write_table(file, rows)
+    else:
         file.unlink(missing_ok=True)
-        return
-    write_table(file, [dict(zip(head, row)) for row in rows], head)

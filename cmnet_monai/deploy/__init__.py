@@ -2,8 +2,7 @@
 
 from cmnet_monai.deploy.artifact import BUNDLE_NAME, package_bundle
 from cmnet_monai.deploy.licences import PackageLicence, installed_licences, licences_page
-from cmnet_monai.deploy.programs import FORMATS, export_network
-from cmnet_monai.deploy.torchscript import export_torchscript
+from cmnet_monai.deploy.programs import FORMATS, export_network, export_torchscript
 
 __all__ = [
     "BUNDLE_NAME",

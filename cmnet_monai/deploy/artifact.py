@@ -12,8 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from cmnet_monai.deploy.archive import write_archive
-from cmnet_monai.deploy.torchscript import export_torchscript
+from cmnet_monai.deploy.programs import export_torchscript, write_archive
 from cmnet_monai.engines import pack_checkpoint, read_weights_record, write_weights_record
 from cmnet_monai.io.files.calibration import CALIBRATION_NAME
 from cmnet_monai.io.files.json import write_json

@@ -27,7 +27,8 @@ _HEAD = """# Licences of the packages that come along
 cmnet-monai itself is Apache-2.0. `pip install cmnet-monai` brings the packages below;
 `python -m cmnet_monai.deploy licences FILE` makes this page from what they say of themselves, in the environment that
 it runs in. Wheels may hold further libraries (OpenBLAS, libgfortran, OpenJPEG); their own licence files say so.
-Packages that pip installs for CUDA are not listed: they come with NVIDIA's own licences. The extra `libjpeg` is never installed by default: pylibjpeg-libjpeg is GPL-3.0.
+Packages that pip installs for CUDA are not listed: they come with NVIDIA's own licences. The extra `libjpeg` is never
+installed by default: pylibjpeg-libjpeg is GPL-3.0.
 
 ## Copyleft among them, weak ones included
 

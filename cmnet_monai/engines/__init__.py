@@ -25,7 +25,7 @@ from cmnet_monai.engines.handlers import (
 from cmnet_monai.engines.inference import Prediction, predict, run_inference
 from cmnet_monai.engines.inferers import FilmInferer
 from cmnet_monai.engines.manifest import RunManifest, own_share, pending_films, versions
-from cmnet_monai.engines.network import ENGINES, default_weights, inference_network
+from cmnet_monai.engines.network import ENGINES, default_weights, inference_network, network_file
 from cmnet_monai.engines.outputs import (
     FilmOutput,
     SaveCentres,
@@ -90,6 +90,7 @@ __all__ = [
     "load_weights",
     "lower_is_better",
     "must_repeat_films",
+    "network_file",
     "own_share",
     "pack_checkpoint",
     "pending_films",

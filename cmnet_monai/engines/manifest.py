@@ -23,7 +23,7 @@ from cmnet_monai.engines.outputs import FilmOutput, wanted_suffixes
 from cmnet_monai.io import OutputError, printable, remove_leftovers
 from cmnet_monai.io.errors import error_text, first_cause
 from cmnet_monai.io.files.json import write_json
-from cmnet_monai.io.files.results import MANIFEST_NAME, ResultFiles
+from cmnet_monai.io.files.results import MANIFEST_NAME, SUMMARY_NAMES, ResultFiles
 
 logger = logging.getLogger(__name__)
 
@@ -235,6 +235,8 @@ class RunManifest:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
                 if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
                     self._try_to_write()
+            for name in SUMMARY_NAMES:  # of an earlier run; those that are wanted are written after this
+                (self.folder / name).unlink(missing_ok=True)
         self.finished = _now()
         self.write()
         if self.rank == 0:

@@ -30,6 +30,20 @@ def default_weights(bundle_root: str | Path, engine: str) -> str:
     return str(Path(bundle_root) / "models" / ENGINES[engine])
 
 
+def network_file(engine: str, path: str | Path) -> str:
+    """The path, which for an exported network must be there.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: there is no such engine.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"the engine is {' or '.join(ENGINES)}; got {engine!r}")
+    if engine != TORCH and not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no exported network there; make it with: cmnet-monai export {path}")
+    return str(path)
+
+
 def inference_network(engine: str, network_def: nn.Module, path: str | Path, device: str | torch.device) -> nn.Module:
     """The network ready for inference on a device.
 
@@ -45,10 +59,7 @@ def inference_network(engine: str, network_def: nn.Module, path: str | Path, dev
     if engine == TORCH:
         load_weights(network_def, path)
         return prepare_for_inference(network_def.to(device))
-    if engine not in ENGINES:
-        raise ValueError(f"the engine is {' or '.join(ENGINES)}; got {engine!r}")
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no exported network there; make it with: cmnet-monai export {path}")
+    network_file(engine, path)
     if engine == TORCHSCRIPT:
         return prepare_for_inference(torch.jit.load(str(path), map_location=device))
     return OnnxNetwork(path, device) if engine == ONNX else TensorRtNetwork(path, device)

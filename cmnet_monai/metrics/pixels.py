@@ -48,7 +48,6 @@ def _ratio(numerator: Tensor, denominator: Tensor, other_errors: Tensor) -> Tens
 def dice(y_pred: Tensor, y: Tensor) -> Tensor:
     """Dice similarity 2 TP / (2 TP + FP + FN) of masks (B, C, ...); returns (B, C). 1 where both are empty.
 
-    >>> import torch
     >>> truth, guess = torch.tensor([[[1, 1, 0, 0]]]), torch.tensor([[[1, 0, 1, 0]]])
     >>> dice(guess, truth).tolist()  # 2 * 1 / (2 + 2)
     [[0.5]]
@@ -68,34 +67,19 @@ def mask_dice(first: Any, second: Any) -> float:
 
 
 def precision(y_pred: Tensor, y: Tensor) -> Tensor:
-    """TP / (TP + FP) of masks (B, C, ...); returns (B, C). Nothing predicted: 1 if nothing is there, else 0.
-
-    >>> truth, guess = torch.tensor([[[1, 1, 1, 1, 0]]]), torch.tensor([[[1, 0, 0, 0, 1]]])
-    >>> precision(guess, truth).tolist()  # 1 of the 2 predicted
-    [[0.5]]
-    """
+    """TP / (TP + FP) of masks (B, C, ...); returns (B, C). Nothing predicted: 1 if nothing is there, else 0."""
     tp, fp, _, fn = confusion_counts(y_pred, y).unbind(-1)
     return _ratio(tp, tp + fp, fn)
 
 
 def recall(y_pred: Tensor, y: Tensor) -> Tensor:
-    """TP / (TP + FN) of masks (B, C, ...); returns (B, C). Nothing there: 1 if nothing is predicted, else 0.
-
-    >>> truth, guess = torch.tensor([[[1, 1, 1, 1, 0]]]), torch.tensor([[[1, 0, 0, 0, 1]]])
-    >>> recall(guess, truth).tolist()  # 1 of the 4 there are
-    [[0.25]]
-    """
+    """TP / (TP + FN) of masks (B, C, ...); returns (B, C). Nothing there: 1 if nothing is predicted, else 0."""
     tp, fp, _, fn = confusion_counts(y_pred, y).unbind(-1)
     return _ratio(tp, tp + fn, fp)
 
 
 def accuracy(y_pred: Tensor, y: Tensor) -> Tensor:
-    """(TP + TN) / pixels of masks (B, C, ...); returns (B, C).
-
-    >>> truth, guess = torch.tensor([[[1, 1, 1, 0]]]), torch.tensor([[[1, 0, 0, 0]]])
-    >>> accuracy(guess, truth).tolist()  # 2 of 4 pixels
-    [[0.5]]
-    """
+    """(TP + TN) / pixels of masks (B, C, ...); returns (B, C)."""
     tp, fp, tn, fn = confusion_counts(y_pred, y).unbind(-1)
     return (tp + tn) / (tp + fp + tn + fn)
 

@@ -25,14 +25,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairTest:
-    """Two models compared on the same films.
+    """Two models, `first` and `second`, compared on the same films.
 
     Attributes:
-        first: name of one model.
-        second: name of the other.
-        difference: mean of first minus second.
-        low: lower bound of the difference's bootstrap interval.
-        high: upper bound.
+        difference: mean of first minus second, with `low` and `high`, the bounds of its bootstrap interval.
         p_value: of Wilcoxon's signed-rank test, two-sided; 1 where no film differs.
         p_holm: the same after Holm's correction for all pairs of the comparison.
         rank_biserial: effect size, -1 to 1; 1 means the first model is better on every film.
@@ -190,11 +186,8 @@ def compare(scores: Mapping[str, Sequence[float]], resamples: int = 9999, seed: 
     for (i, j), p_value, adjusted in zip(pairs, p_values, holm(p_values)):
         difference = mean_interval(table[i] - table[j], resamples=resamples, seed=seed)
         effect = rank_biserial(table[i], table[j])
-        tests.append(
-            PairTest(
-                names[i], names[j], difference.mean, difference.low, difference.high, p_value, float(adjusted), effect
-            )
-        )
+        interval = (difference.mean, difference.low, difference.high)
+        tests.append(PairTest(names[i], names[j], *interval, p_value, float(adjusted), effect))
     return Comparison(films, chi, p, tuple(tests))
 
 

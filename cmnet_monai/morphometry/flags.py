@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LEVEL_OF_LABEL, LUMBAR, LUMBAR_LABELS, S1_LABEL
 from cmnet_monai.decode.given_centres import region_at
+from cmnet_monai.film_result import Flag
 from cmnet_monai.morphometry.bright_objects import bright_object_scores
 from cmnet_monai.morphometry.spine import cut_labels, find_regions, levels_between, shown_area
 from cmnet_monai.morphometry.wrong_film import not_lateral_reason
@@ -43,25 +43,11 @@ FLAG_CODES = (
 _NEAR = 0.02
 """A body as near as this share of the film's height is at a given centre."""
 _UNSURE = 0.7
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One thing to look at.
-
-    Args:
-        code: one of `FLAG_CODES`.
-        level: the body it is about, None for the film.
-        text: the flag in a plain sentence.
-    """
-
-    code: str
-    level: str | None
-    text: str
-
-    def record(self) -> dict[str, str | None]:
-        """The flag as a row of a table."""
-        return {"code": self.code, "level": self.level, "text": self.text}
+_LATERAL = "lateral"
+_WITH_LUMBAR_SPINE = frozenset(
+    {"LSPINE", "LSSPINE", "SPINE", "SSPINE", "TLSPINE", "TSPINE", "ABDOMEN", "PELVIS", "WHOLEBODY"}
+)
+"""Body Part Examined of films on which a lumbar spine may be seen."""
 
 
 def find_flags(
@@ -77,6 +63,8 @@ def find_flags(
     confidences: Mapping[str, float] | None = None,
     least_confidence: float = 0.9,
     expects_s1: bool = False,
+    view: str = "",
+    body_part: str = "",
 ) -> tuple[Flag, ...]:
     """Flags of a film, those of the film first, then by body from head to feet.
 
@@ -92,6 +80,8 @@ def find_flags(
         given_xy: centres that a reader gave, (x, y) px; one without a body is flagged.
         confidences: calibrated confidence of bodies by level (`Calibration`), of those that have one.
         least_confidence: a body with a lower one is flagged.
+        view: from which side the header says that the film was taken; another one than lateral is flagged.
+        body_part: what the header says it shows, in DICOM's words; what holds no lumbar spine is flagged.
         expects_s1: S1 was looked for: without it, or a reader's centres in its place, the film is flagged.
     Raises:
         ValueError: film, label map and valid area differ in shape.
@@ -105,7 +95,8 @@ def find_flags(
     _check_shapes(label_map, pixels, valid_area)
     regions, area = find_regions(label_map), shown_area(valid_area, label_map)
     labels = list(regions)
-    reason = not_lateral_reason(regions, area, aspect_yx, expects_s1 and not given_xy)
+    reason = _header_reason(view, body_part)
+    reason = reason or not_lateral_reason(regions, area, aspect_yx, expects_s1 and not given_xy)
     found = [
         *(Flag(DOUBTFUL_HEADER, None, note) for note in notes),
         *_film_flags(reason, scores or {}),
@@ -153,6 +144,14 @@ def _given_flags(label_map: Labels, given_xy: Sequence[tuple[float, float]]) -> 
         for x, y in given_xy
         if not region_at(label_map, (x, y), _NEAR * label_map.shape[1])
     ]
+
+
+def _header_reason(view: str, body_part: str) -> str | None:
+    if view and view != _LATERAL:
+        return f"its header says that the view is {view}"
+    if body_part and body_part not in _WITH_LUMBAR_SPINE:
+        return f"its header says that the body part is {body_part}"
+    return None
 
 
 def _film_flags(reason: str | None, scores: Mapping[str, float]) -> list[Flag]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from cmnet_monai.networks.cmnet import CMNet
-from cmnet_monai.networks.modified_unet import ModifiedUNet
-from cmnet_monai.networks.shapes import check_input, pad_to_multiple
+from cmnet_monai.networks.cmnet import CMNet, ModifiedUNet
+from cmnet_monai.networks.trunk import check_input, pad_to_multiple
+
+BASELINES = ("unet", "unet_batch_norm", "modified_unet", "dynunet", "segresnet", "swin_unetr")
+"""Names of the networks that `make_baseline` makes."""
 
 NO_CENTRE = -20.0
 """Logit of the centre channel of a network that has none: a probability of 2e-9, and no gradient."""
@@ -51,65 +52,26 @@ class SingleHead(nn.Module):
         return torch.cat((torch.full_like(logits[:, :1], NO_CENTRE), logits), dim=1)
 
 
-def _modified_unet(out_channels: int, base: int, dropout: float) -> nn.Module:
-    return ModifiedUNet(1, out_channels, base, dropout)
+def _make(name: str, out_channels: int, base: int, dropout: float) -> nn.Module:
+    from monai.networks import nets
 
-
-def _unet(out_channels: int, base: int, dropout: float) -> nn.Module:
-    from monai.networks.nets import BasicUNet
-
-    return BasicUNet(2, 1, out_channels, features=_unet_features(base), dropout=dropout)
-
-
-def _unet_batch_norm(out_channels: int, base: int, dropout: float) -> nn.Module:
-    from monai.networks.nets import BasicUNet
-
-    return BasicUNet(2, 1, out_channels, features=_unet_features(base), norm="batch", dropout=dropout)
-
-
-def _unet_features(base: int) -> tuple[int, ...]:
-    return (*(2 * base * 2**level for level in range(5)), 2 * base)
-
-
-def _dynunet(out_channels: int, base: int, dropout: float) -> nn.Module:
-    from monai.networks.nets import DynUNet
-
-    filters = [min(2 * base * 2**level, 512) for level in range(6)]
-    strides = [1, 2, 2, 2, 2, 2]
-    return DynUNet(2, 1, out_channels, [3] * 6, strides, strides[1:], filters=filters, dropout=dropout or None)
-
-
-def _segresnet(out_channels: int, base: int, dropout: float) -> nn.Module:
-    from monai.networks.nets import SegResNet
-
-    return SegResNet(2, 2 * base, 1, out_channels, dropout_prob=dropout or None)
-
-
-def _swin_unetr(out_channels: int, base: int, dropout: float) -> nn.Module:
-    from monai.networks.nets import SwinUNETR
-
-    return SwinUNETR(1, out_channels, feature_size=12 * max(base // 8, 1), drop_rate=dropout, spatial_dims=2)
-
-
-BASELINES: MappingProxyType[str, Callable[[int, int, float], nn.Module]] = MappingProxyType(
-    {
-        "unet": _unet,
-        "unet_batch_norm": _unet_batch_norm,
-        "modified_unet": _modified_unet,
-        "dynunet": _dynunet,
-        "segresnet": _segresnet,
-        "swin_unetr": _swin_unetr,
-    }
-)
-"""Makers of segmentation networks by name, from logit channels, base width and dropout."""
+    features = (*(2 * base * 2**level for level in range(5)), 2 * base)
+    filters, strides = [min(2 * base * 2**level, 512) for level in range(6)], [1, 2, 2, 2, 2, 2]
+    some = dropout or None  # these networks take None for no dropout
+    if name == "modified_unet":
+        return ModifiedUNet(1, out_channels, base, dropout)
+    if name == "dynunet":
+        return nets.DynUNet(2, 1, out_channels, [3] * 6, strides, strides[1:], filters=filters, dropout=some)
+    if name == "segresnet":
+        return nets.SegResNet(2, 2 * base, 1, out_channels, dropout_prob=some)
+    if name == "swin_unetr":
+        return nets.SwinUNETR(1, out_channels, feature_size=12 * max(base // 8, 1), drop_rate=dropout, spatial_dims=2)
+    norm = "batch" if name == "unet_batch_norm" else ("instance", {"affine": True})
+    return nets.BasicUNet(2, 1, out_channels, features=features, dropout=dropout, norm=norm)
 
 
 def make_baseline(
-    name: str,
-    out_channels: int = 1,
-    base_channels: int = 16,
-    dropout: float = 0.1,
-    initial_probability: float = 0.05,
+    name: str, out_channels: int = 1, base_channels: int = 16, dropout: float = 0.1, initial_probability: float = 0.05
 ) -> SingleHead:
     """A baseline of about CM-Net's size, ready for the bundle's training.
 
@@ -130,7 +92,7 @@ def make_baseline(
     """
     if name not in BASELINES:
         raise ValueError(f"a network is cmnet, cmnet_finest_head, {', '.join(sorted(BASELINES))}; got {name!r}")
-    return SingleHead(BASELINES[name](out_channels, base_channels, dropout), initial_probability)
+    return SingleHead(_make(name, out_channels, base_channels, dropout), initial_probability)
 
 
 def make_network(

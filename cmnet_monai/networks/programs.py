@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cmnet_monai.networks.shapes import check_input
+from cmnet_monai.networks.trunk import check_input
 
 IMAGE_NAME, LOGITS_NAME = "image", "pred"
 """Names of an ONNX network's input and output: those of the bundle's metadata."""

@@ -7,6 +7,7 @@ import math
 import torch
 from monai.networks.blocks import ADN, Convolution
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 LEVELS = 6
 SIZE_MULTIPLE = 2 ** (LEVELS - 1)
@@ -179,3 +180,26 @@ class ContextLocalisationTrunk(nn.Module):
             x = localisation(up(x), skips.pop())
             features.append(x)
         return features[-1], features[-2], features[-3]
+
+
+def check_input(x: Tensor, min_channels: int, max_channels: int) -> None:
+    """Raise a ValueError that names the shape unless x is (B, min_channels..max_channels, W, H) and not empty."""
+    if torch.jit.is_tracing():
+        return
+    if x.dim() != 4:
+        raise ValueError(f"The network takes a batch of films (B, C, W, H), got {x.dim()} dimensions: {list(x.shape)}")
+    channels = x.shape[1]
+    if channels < min_channels or channels > max_channels:
+        raise ValueError(
+            f"The network takes {min_channels} to {max_channels} channels, got {channels} in shape {list(x.shape)}"
+        )
+
+
+def pad_to_multiple(x: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
+    """Append zero columns on the right and zero rows at the bottom, so that both sizes become multiples.
+
+    One padding without a branch, so that traced and exported programs keep every size dynamic.
+    """
+    extra_x = (multiple - x.shape[2] % multiple) % multiple
+    extra_y = (multiple - x.shape[3] % multiple) % multiple
+    return F.pad(x, (0, extra_y, 0, extra_x))

@@ -13,10 +13,13 @@ from monai.utils import convert_to_numpy
 
 from cmnet_monai.conventions import (
     LUMBAR,
+    META_BODY_PART,
+    META_NOTES,
     META_PROVENANCE,
     META_SHOWN_BOX,
     META_SPACING,
     META_VALID_AREA,
+    META_VIEW,
     NO_SPACING,
 )
 from cmnet_monai.decode import GivenCentres
@@ -112,9 +115,11 @@ class FilmResultd(MapTransform):
             given_xy=[(centre.x_px, centre.y_px) for centre in given],
             confidences={k: float(c["confidence"]) for k, c in known.items() if c["confidence"] is not None},
             expects_s1=self.expects_s1,
+            view=identity.view,
+            body_part=identity.body_part,
         )
         measured, unmeasured = self._measure(labels, scale, shown)
-        doubts = [Flag(flag.code, flag.level, flag.text) for flag in flags]
+        doubts = list(flags)
         for level, reason in unmeasured:
             doubts.append(
                 Flag(NOT_MEASURED, level, f"{level or 'Nothing'} was {'not ' if level else ''}measured: {reason}.")
@@ -145,7 +150,7 @@ class FilmResultd(MapTransform):
         scale = FilmScale(spacing_xy, provenance, True if self.all_millimetres and known else None)
         affine = np.asarray(convert_to_numpy(meta.get("original_affine", np.diag([-1.0, -1.0, 1.0]))), dtype=np.float64)
         plane = affine[np.ix_([0, 1, -1], [0, 1, -1])]
-        notes = meta.get("reader_notes", "")
+        notes = meta.get(META_NOTES, "")
         identity = FilmIdentity(
             name=str(item.get("shown", item.get("name", "film"))),
             size_xy_px=(int(size[0]), int(size[1])),
@@ -154,6 +159,8 @@ class FilmResultd(MapTransform):
             in_mm=scale.in_mm,
             affine=tuple((float(a), float(b), float(c)) for a, b, c in plane),
             fingerprint=str(item.get("fingerprint", "")),
+            view=str(meta.get(META_VIEW, "")),
+            body_part=str(meta.get(META_BODY_PART, "")),
             notes=tuple(filter(None, [notes] if isinstance(notes, str) else notes)),
         )
         return identity, scale

@@ -12,6 +12,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
+from cmnet_monai.engines.weights import record_path
 from cmnet_monai.networks import CMNet
 
 SECONDS = 600
@@ -83,10 +84,13 @@ def workflow(repository: Path) -> Callable[..., ConfigWorkflow]:
 
 
 @pytest.fixture(scope="session")
-def infer(workflow: Callable[..., ConfigWorkflow]) -> Callable[..., dict[str, Any]]:
+def infer(workflow: Callable[..., ConfigWorkflow], repository: Path) -> Callable[..., dict[str, Any]]:
     """Run the inference workflow in this process; returns the manifest."""
 
     def run(dataset_dir: Path, output_dir: Path, **overrides: Any) -> dict[str, Any]:
+        weights = Path(overrides.get("ckpt_path", repository / "bundle" / "models" / "model.pt"))
+        if not any(file.is_file() for file in (record_path(weights), weights.with_name("settings.json"))):
+            overrides = {"label_protocol": "levels", "base_channels": 16, "heatmap_sigma": 4.0, **overrides}
         made = workflow(["inference"], dataset_dir=str(dataset_dir), output_dir=str(output_dir), **overrides)
         made.run()
         made.finalize()

@@ -92,7 +92,18 @@ def results(
     """What the command makes of the mixed folder, three films at a time."""
     output = tmp_path_factory.mktemp("results") / "out"
     config = ("--config_file", "bundle/configs/inference.json", "--bundle_root", "bundle", "--ckpt_path", weights)
-    small = ("--spatial_size", "[64,128]", "--base_channels", 8, "--batch_size", 3)
+    small = (
+        "--spatial_size",
+        "[64,128]",
+        "--base_channels",
+        8,
+        "--label_protocol",
+        "levels",
+        "--heatmap_sigma",
+        4,
+        "--batch_size",
+        3,
+    )
     monai_bundle("run", *config, "--dataset_dir", mixed_folder, "--output_dir", output, *small)
     return output
 
@@ -301,7 +312,18 @@ def test_killed_inference_leaves_whole_files_and_the_next_run_finishes(
     for i in range(14):
         shutil.copy(dataset / "films" / f"film_0000{i % 5}.dcm", folder / f"film_{i:02d}.dcm")
     config = ("--config_file", "bundle/configs/inference.json", "--bundle_root", "bundle", "--ckpt_path", str(weights))
-    small = ("--spatial_size", "[192,384]", "--base_channels", "8", "--device", "cpu")
+    small = (
+        "--spatial_size",
+        "[192,384]",
+        "--base_channels",
+        "8",
+        "--label_protocol",
+        "levels",
+        "--heatmap_sigma",
+        "4",
+        "--device",
+        "cpu",
+    )
     folders = ("--dataset_dir", str(folder), "--output_dir", str(output))
     command = [sys.executable, "-m", "monai.bundle", "run", *config, *folders, *small]
     process = subprocess.Popen(

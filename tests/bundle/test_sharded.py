@@ -56,7 +56,18 @@ def test_two_processes_give_what_one_gives(
         shutil.copy(file, tmp_path / "two")
     (tmp_path / "two" / ".cmnet-manifest-1.json").write_text("of a killed run", encoding="utf-8")
     options = ("--dataset_dir", films, "--output_dir", tmp_path / "two", "--ckpt_path", weights)
-    small = ("--spatial_size", "[64,128]", "--base_channels", 8, "--bundle_root", "bundle")
+    small = (
+        "--spatial_size",
+        "[64,128]",
+        "--base_channels",
+        8,
+        "--label_protocol",
+        "levels",
+        "--heatmap_sigma",
+        4,
+        "--bundle_root",
+        "bundle",
+    )
     monai_bundle("run", "--config_file", CONFIGS, *options, *small, launcher=TWO)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
     two = json.loads((tmp_path / "two" / "manifest.json").read_text(encoding="utf-8"))
@@ -120,6 +131,10 @@ def test_killed_process_leaves_nothing_half_and_the_same_command_completes_the_r
         "[64,128]",
         "--base_channels",
         "8",
+        "--label_protocol",
+        "levels",
+        "--heatmap_sigma",
+        "4",
     ]
     options += ["--dataset_dir", str(many_films), "--output_dir", str(output), "--ckpt_path", str(weights)]
     command = [sys.executable, *TWO, "-m", "monai.bundle", "run", *options]

@@ -29,7 +29,17 @@ def test_network_is_verified_from_another_folder(
 
 def test_exported_network_equals_the_eager_one(monai_bundle: Callable[..., str], weights: Path, tmp_path: Path) -> None:
     exported = tmp_path / "model.ts"
-    options = ("--filepath", exported, "--ckpt_file", weights, *CONFIGS, "--bundle_root", "bundle")
+    options = (
+        "--filepath",
+        exported,
+        "--ckpt_file",
+        weights,
+        "--ckpt_path",
+        weights,
+        *CONFIGS,
+        "--bundle_root",
+        "bundle",
+    )
     monai_bundle("ckpt_export", "--net_id", "network_def", *options, "--base_channels", 8)
     eager = CMNet(base_channels=8, s1_channel=True, lumbar_channel=True).eval()
     eager.load_state_dict(torch.load(weights, weights_only=True))

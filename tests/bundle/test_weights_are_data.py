@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 import torch
 
+from cmnet_monai.engines import WeightsRecord, write_weights_record
 from cmnet_monai.io.errors import causes
-from cmnet_monai.io.files.checksums import write_sha256
 
-SMALL: dict[str, Any] = {"spatial_size": [64, 128], "base_channels": 8, "passes": 1, "mirror": False}
+TRAINED: dict[str, Any] = {
+    "spatial_size": [64, 128],
+    "label_protocol": "levels",
+    "base_channels": 8,
+    "heatmap_sigma": 4.0,
+}
+SMALL: dict[str, Any] = {**TRAINED, "passes": 1, "mirror": False}
 
 
 class Payload:
@@ -31,7 +37,7 @@ def recorded(weights: Path, tmp_path: Path) -> Path:
     """A copy of the weights with its record beside it."""
     file = tmp_path / "model.pt"
     shutil.copy(weights, file)
-    write_sha256(file)
+    write_weights_record(file, WeightsRecord(**TRAINED))
     return file
 
 

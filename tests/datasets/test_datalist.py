@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from raw_dicom import write_raw_dicom
 
 from cmnet_monai.datasets import film_items, find_films, read_datalist, write_datalist
 
@@ -72,6 +74,18 @@ def test_folders_of_label_maps_hold_no_films_unless_they_are_searched_themselves
     touch(tmp_path, "a.dcm", "labels/a.png", "sub/Masks/b.png", "outlines.dcm")
     assert names_below(tmp_path) == ["a.dcm", "outlines.dcm"]
     assert names_below(tmp_path / "labels") == ["a.png"]
+
+
+def test_dicom_objects_that_are_no_images_are_left_out_of_folders_and_counted(tmp_path: Path) -> None:
+    study = {"IM1": "1.1", "IM2": "77.1.1.1", "IM3": "2", "SEG": "66.4", "SR1": "88.33", "SR2": "88.33", "DOC": "104.1"}
+    for name, leaf in study.items():
+        write_raw_dicom(tmp_path / name, np.zeros((2, 3), np.uint8), SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{leaf}")
+    write_raw_dicom(tmp_path / "private", np.zeros((2, 3), np.uint8), SOPClassUID="1.2.3.4")
+    lines: list[str] = []
+    assert [film.name for film in find_films(tmp_path, lines.append)] == ["IM1", "IM2", "IM3", "private"]
+    (line,) = lines
+    assert line.endswith("that are no films are left out: 2 Comprehensive SR, 1 Encapsulated PDF, 1 Segmentation")
+    assert find_films(tmp_path / "SEG") == [tmp_path / "SEG"]  # given as a film, it gets its reason
 
 
 def test_dots_above_the_folder_do_not_hide_its_films(tmp_path: Path) -> None:

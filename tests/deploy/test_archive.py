@@ -4,7 +4,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from cmnet_monai.deploy.archive import write_archive
+from cmnet_monai.deploy.programs import write_archive
 
 
 def test_archive_depends_on_names_order_and_content_alone(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 import torch
 import torch.distributed as dist
 from ignite.engine import Engine, Events
+from ignite.metrics import Average
 from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
+from monai.handlers import from_engine
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -48,16 +50,16 @@ def test_dataset_hears_of_each_epoch() -> None:
 
 @pytest.mark.parametrize(("rank", "seen"), [(None, True), ("0", True), ("1", False)])
 def test_run_is_logged_on_the_main_process_only(
-    rank: str | None, seen: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    rank: str | None, seen: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.delenv("RANK", raising=False)
     if rank is not None:
         monkeypatch.setenv("RANK", rank)
     engine = Engine(lambda engine, batch: [{"loss": torch.tensor(0.25)}])
-    with caplog.at_level("INFO"):
-        RunLog("train", tmp_path, loss=True).attach(engine)
-        engine.run([0, 1], max_epochs=1)
-    assert ("Epoch[1/1]" in caplog.text and "loss: 0.25" in caplog.text) == seen
+    Average(output_transform=from_engine("loss", first=True)).attach(engine, "train_loss")
+    RunLog(f"train {rank}", tmp_path, loss=True).attach(engine)
+    engine.run([0, 1], max_epochs=1)
+    assert ("train_loss: 0.2500" in capsys.readouterr().out) == seen
     assert bool(list(tmp_path.glob("tensorboard/events.out.tfevents.*"))) == seen
 
 

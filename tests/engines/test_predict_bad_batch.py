@@ -12,16 +12,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bad_films import BAD_FILMS, FILM, NOTHING_ON_THEM, TWELVE, UNREADABLE
+from bad_films import BAD_FILMS, BESIDE_FILMS, FILM, NOTHING_ON_THEM, TWELVE, UNREADABLE
 from PIL import Image
 from raw_dicom import write_raw_dicom
 
+from cmnet_monai.datasets.datalist import collect_films
 from cmnet_monai.engines import Prediction, predict
 from cmnet_monai.networks import CMNet
 
 NOT_HERE = {"pipe.dcm"} | ({"forbidden.dcm"} if os.geteuid() == 0 else set())  # root reads everything
 BAD = {name: made for name, made in {**BAD_FILMS, **NOTHING_ON_THEM, **UNREADABLE}.items() if name not in NOT_HERE}
-SMALL = {"spatial_size": [32, 64], "base_channels": 8, "mirror": False, "passes": 1, "device": "cpu"}
+SMALL = {
+    "spatial_size": [32, 64],
+    "base_channels": 8,
+    "label_protocol": "levels",
+    "heatmap_sigma": 4.0,
+    "mirror": False,
+    "passes": 1,
+    "device": "cpu",
+}
 PICTURES = (
     "name with  spaces .png",
     "Wirbelsäule 脊椎 ‮.png",
@@ -59,7 +68,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[P
     for part in ("a", "b"):
         (folder / "twins" / part).mkdir(parents=True)
     films = add_films(folder)
-    for name, (make, _) in BAD.items():
+    for name, (make, _) in {**BAD, **BESIDE_FILMS}.items():
         make(folder / name)
     (folder / "broken.json").write_text("{", encoding="utf-8")
     torch.manual_seed(0)
@@ -99,6 +108,16 @@ def test_a_bad_file_has_one_line_in_the_table_of_failures(name: str, batch: tupl
     assert re.search(BAD[name][1], row["reason"]), row["reason"]
     assert row["remedy"] and len(row["reason"]) < 250
     assert "Secret" not in row["reason"] and "/" not in row["reason"]
+
+
+def test_what_a_study_holds_beside_its_films_is_no_problem(tmp_path: Path) -> None:
+    film = write_raw_dicom(tmp_path / "film.dcm", FILM, **TWELVE)
+    for name, (make, _) in BESIDE_FILMS.items():
+        make(tmp_path / name)
+    lines: list[str] = []
+    assert collect_films([str(tmp_path)], lines.append) == ([film], {})
+    (line,) = (line for line in lines if "left out" in line)
+    assert line.endswith("1 Comprehensive SR, 1 Encapsulated PDF, 1 Media Storage Directory, 1 Segmentation")
 
 
 def test_sources_without_films_have_a_line_too(batch: tuple[Prediction, Path, set[Path]]) -> None:

@@ -126,3 +126,21 @@ def test_every_code_is_listed_and_bad_input_named() -> None:
         find_flags(column(), pixels=np.ones((5, 5)))
     with pytest.raises(ValueError, match="valid area and label map"):
         find_flags(column(), valid_area=np.ones((5, 5), bool))
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"view": "frontal"}, "the view is frontal"),
+        ({"view": "contradictory"}, "the view is contradictory"),
+        ({"view": "lateral", "body_part": "KNEE"}, "the body part is KNEE"),
+        ({"view": "lateral", "body_part": "LSPINE"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_header_that_says_another_view_or_part_is_flagged_whatever_was_found(header: dict, words: str) -> None:
+    labels = np.zeros((80, 260), dtype=np.uint8)
+    for label in range(20, 25):
+        labels[20:60, 40 * (label - 20) + 10 : 40 * (label - 20) + 40] = label
+    texts = [flag.text for flag in find_flags(labels, **header) if flag.code == "not_a_lateral_lumbar_film"]
+    assert len(texts) == bool(words) and all(words in text for text in texts)

@@ -12,7 +12,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from PIL import Image
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 from raw_dicom import write_raw_dicom
 
 FILM = np.random.default_rng(3).integers(0, 4096, (41, 29)).astype(np.uint16)  # rows, columns
@@ -20,6 +22,7 @@ GREY8 = (FILM >> 4).astype(np.uint8)
 TWELVE = {"BitsStored": 12, "HighBit": 11}
 _SR, _PDF = "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.104.1"
 _ENDOSCOPY, _XA = "1.2.840.10008.5.1.4.1.1.77.1.1.1", "1.2.840.10008.5.1.4.1.1.12.1"
+_SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _NO_IMAGE = {"PixelData": None, "Rows": None, "Columns": None}
 
@@ -61,6 +64,14 @@ def _replaced(make: Maker, old: bytes, new: bytes) -> Maker:
         path.write_bytes(data.replace(old, new))
 
     return replaced
+
+
+def _damaged_run_lengths(path: Path) -> None:
+    """Run-length coded pixel data whose header announces no segment."""
+    dataset = dcmread(write_raw_dicom(path, FILM))
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    dataset.PixelData = encapsulate([bytes(80)])
+    dataset.save_as(path)
 
 
 def _png_of_zeros(width: int, height: int) -> Maker:
@@ -129,13 +140,14 @@ BAD_FILMS: dict[str, tuple[Maker, str]] = {
     "clip.avi": (_bytes(b"RIFF\0\0\0\0AVI LIST" + bytes(400)), "AVI video"),
     "animation.gif": (_picture(GREY8, "GIF"), "a GIF picture"),
     # DICOM, but no radiograph
-    "dicom_directory": (_dicom(SOPClassUID=_DIRECTORY, **_NO_IMAGE), "Media Storage Directory"),
-    "structured_report.dcm": (_dicom(SOPClassUID=_SR, **_NO_IMAGE), "Comprehensive SR"),
-    "encapsulated_pdf.dcm": (_dicom(SOPClassUID=_PDF, **_NO_IMAGE), "Encapsulated PDF"),
     "endoscopy_video.dcm": (_dicom(SOPClassUID=_ENDOSCOPY, NumberOfFrames=90), "Video Endoscopic"),
     "mpeg4.dcm": (
         _replaced(_dicom(SOPClassUID=_XA), b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"),
         "no decoder knows the transfer syntax",
+    ),
+    "unknown_syntax.dcm": (
+        _replaced(_dicom(), b"UI\x14\x001.2.840.10008.1.2.1\0", b"UI\x14\x00SECRET^NAME^1.2.3.4.5"[:24]),
+        "no decoder knows the transfer syntax of an unknown UID",
     ),
     "two_frames.dcm": (_dicom(np.vstack([FILM, FILM]), Rows=41, NumberOfFrames=2), "2 frames"),
     "two_pages.tif": (_picture(GREY8, "TIFF", save_all=True, append_images=[Image.fromarray(GREY8)]), "2 pictures"),
@@ -164,9 +176,10 @@ BAD_FILMS: dict[str, tuple[Maker, str]] = {
     "bits_allocated_odd.dcm": (_dicom(BitsAllocated=13, **TWELVE), "contradict"),
     "three_samples_of_grey.dcm": (_dicom(SamplesPerPixel=3), "less than expected"),
     "one_sample_of_colour.dcm": (_dicom(PhotometricInterpretation="RGB"), "decoded|samples"),
-    "unknown_photometric.dcm": (_dicom(PhotometricInterpretation="MONOCHROME3"), "decoded|not supported"),
+    "unknown_photometric.dcm": (_dicom(PhotometricInterpretation="SECRET^NAME"), "an unknown one"),
     "no_photometric.dcm": (_dicom(PhotometricInterpretation=None), "lacks PhotometricInterpretation"),
     "no_pixels.dcm": (_dicom(PixelData=None), "no complete pixel data"),
+    "damaged_run_lengths.dcm": (_damaged_run_lengths, "cannot be decoded"),
     "rescale_to_nothing.dcm": (_dicom(RescaleSlope=0, RescaleIntercept=0), "Rescale Slope"),
     "rescale_beyond_floats.dcm": (_dicom(RescaleSlope="1e300", RescaleIntercept=0), "Rescale Slope"),
     "rows_of_words.dcm": (_replaced(_dicom(), b"\x28\0\x10\0US\x02\0\x29\0", b"\x28\0\x10\0LO\x02\0no"), "header"),
@@ -178,6 +191,15 @@ BAD_FILMS: dict[str, tuple[Maker, str]] = {
     "nan.nii": (_nifti(np.full((29, 41), np.nan, np.float32)), "no pixel has a finite value"),
     "nan.tif": (_picture(np.full((41, 29), np.nan, np.float32), "TIFF"), "no pixel has a finite value"),
 }
+
+
+BESIDE_FILMS: dict[str, tuple[Maker, str]] = {
+    "dicom_directory": (_dicom(SOPClassUID=_DIRECTORY, **_NO_IMAGE), "Media Storage Directory"),
+    "structured_report.dcm": (_dicom(SOPClassUID=_SR, **_NO_IMAGE), "Comprehensive SR"),
+    "encapsulated_pdf.dcm": (_dicom(SOPClassUID=_PDF, **_NO_IMAGE), "Encapsulated PDF"),
+    "segmentation": (_dicom(SOPClassUID=_SEG, NumberOfFrames=3), "Segmentation"),
+}
+"""What a study holds beside its films: refused where it is given as one, left out where it lies in a folder."""
 
 
 def _fifo(path: Path) -> None:

@@ -38,7 +38,14 @@ def predict_bright(films: Path | list[str], output: Path, bundle: Path, weights:
     """Run the bundle with that network; its weights are written where they are not there."""
     if not weights.is_file():
         torch.save(BrightIsVertebra().state_dict(), weights)
-    network = {"ckpt_path": str(weights), "network_def": BrightIsVertebra(), "spatial_size": list(SIZE)}
+    network = {
+        "ckpt_path": str(weights),
+        "network_def": BrightIsVertebra(),
+        "spatial_size": list(SIZE),
+        "base_channels": 16,
+        "label_protocol": "levels",
+        "heatmap_sigma": 4.0,
+    }
     plain = {"mirror": False, "passes": 1, "device": "cpu", "anterior": "right"}
     sources = films if isinstance(films, list) else [films]
     return predict(sources, output, bundle, **{**network, **plain, **settings})

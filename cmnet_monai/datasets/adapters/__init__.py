@@ -7,10 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cmnet_monai.datasets.adapters.buu_lspine import find_buu_lspine
-from cmnet_monai.datasets.adapters.coco import find_coco
 from cmnet_monai.datasets.adapters.folder import find_folder
-from cmnet_monai.datasets.adapters.labelme import find_labelme
 from cmnet_monai.datasets.adapters.mendeley import find_mendeley
+from cmnet_monai.datasets.adapters.polygons import find_coco, find_labelme
 from cmnet_monai.datasets.adapters.records import Case, Options, Outline, Pending
 from cmnet_monai.datasets.adapters.verse import find_verse
 

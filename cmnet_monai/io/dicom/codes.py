@@ -211,14 +211,14 @@ EVALUATION_VALUES = MappingProxyType(
 
 
 def display_lab(level: str) -> tuple[float, float, float]:
-    """Recommended colour of a level, CIELab (L* 0-100, a* and b* about -45 to 45).
+    """Recommended colour of a level, that of `level_colours` as CIELab under D50, which DICOM's colours refer to."""
+    from skimage.color import rgb2lab
 
-    Hues step by the golden angle from one level to the next, so neighbours differ strongly and no two levels agree.
-    """
-    from math import cos, radians, sin
+    from cmnet_monai.io.files.colour_table import level_colours
 
-    hue = radians(137.508 * LEVELS_FROM_ABOVE.index(level))
-    return 65.0, 40.0 * cos(hue), 40.0 * sin(hue)
+    _, rgb = level_colours()[LABEL_OF_LEVEL[level]]
+    lightness, a, b = rgb2lab([part / 255 for part in rgb], illuminant="D50").tolist()
+    return lightness, a, b
 
 
 def levels_present(labels: set[int]) -> list[str]:

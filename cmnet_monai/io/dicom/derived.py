@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 MANUFACTURER = "cmnet-monai"
+STAND_IN_CLASS = "1.2.840.10008.5.1.4.1.1.7"
+"""Class that a film is given while highdicom builds an object: Secondary Capture, see `SourceFilm.reference`."""
+
 SERIAL_NUMBER = "0"
 """Device Serial Number, which DICOM demands; a program has none."""
 
@@ -102,13 +105,15 @@ class SourceFilm:
 
         It stands in for the film where highdicom builds an object, so that no odd value of a patient's entry can stop
         it or reach a log; `inherit` brings these entries in afterwards. It has no frame of reference and no spacing: a
-        projection has neither a position in space nor a slice thickness.
+        projection has neither a position in space nor a slice thickness. Its class is Secondary Capture, whatever the
+        film's: highdicom knows no private class, and asks others for frames; `inherit` writes the true one.
         """
         from pydicom import Dataset
 
         header, reference = self.header, Dataset()
         for keyword in (*_UIDS, "Rows", "Columns"):
             setattr(reference, keyword, header[keyword].value)
+        reference.SOPClassUID = STAND_IN_CLASS
         for keyword in _INHERITED:
             setattr(reference, keyword, "")
         reference.Modality = str(header.get("Modality") or "OT")
@@ -255,7 +260,7 @@ def common_arguments(
 
 
 def inherit(dataset: Any, source: SourceFilm, created: datetime.datetime) -> None:
-    """Give an object the film's patient and study modules, as they stand in the file, and one time throughout.
+    """Give an object the film's true class, its patient and study modules as they stand in the file, and one time.
 
     Args:
         dataset: a highdicom object, changed in place.
@@ -266,12 +271,24 @@ def inherit(dataset: Any, source: SourceFilm, created: datetime.datetime) -> Non
 
     if "SpecificCharacterSet" in source.header:
         dataset.SpecificCharacterSet = source.header.SpecificCharacterSet
-    dataset.copy_patient_and_study_information(source.header)
+    header = source.header[:]
+    header.add_new("SOPClassUID", "UI", STAND_IN_CLASS)  # a new element: the old one is shared
+    dataset.copy_patient_and_study_information(header)
+    _name_class(dataset, source)
     dataset.InstanceCreationDate = dataset.ContentDate
     dataset.InstanceCreationTime = dataset.ContentTime
     for item in dataset.ContributingEquipmentSequence:
         if "ContributionDateTime" in item:
             item.ContributionDateTime = DT(created)
+
+
+def _name_class(dataset: Dataset, source: SourceFilm) -> None:
+    """Give every reference to the film the film's class."""
+    if dataset.get("ReferencedSOPInstanceUID") == source.uid:
+        dataset.ReferencedSOPClassUID = source.header.SOPClassUID
+    for element in dataset:
+        for item in element.value if element.VR == "SQ" else ():
+            _name_class(item, source)
 
 
 def save(dataset: Dataset, path: str | os.PathLike) -> Path:

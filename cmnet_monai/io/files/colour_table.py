@@ -20,7 +20,8 @@ def level_colours() -> dict[int, tuple[str, tuple[int, int, int]]]:
     """
     table = {}
     for level, label in sorted(LABEL_OF_LEVEL.items(), key=lambda item: item[1]):
-        rgb = colorsys.hsv_to_rgb((label * _GOLDEN_TURN) % 1.0, 0.75 if label % 2 else 0.55, 1.0)
+        place = 19.5 if level == "T13" else label  # between T12 and L1
+        rgb = colorsys.hsv_to_rgb((place * _GOLDEN_TURN) % 1.0, 0.75 if label % 2 else 0.55, 1.0)
         red, green, blue = (round(255 * part) for part in rgb)
         table[label] = (level, (red, green, blue))
     return table

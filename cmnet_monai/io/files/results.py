@@ -15,6 +15,8 @@ from cmnet_monai.film_result import FilmResult
 from cmnet_monai.io.files.json import write_json
 
 MANIFEST_NAME = "manifest.json"
+SUMMARY_NAMES = ("films.csv", "vertebrae.csv", "discs.csv", "flags.csv", "failures.csv", "report.html")
+"""Tables and the page over all films of a run."""
 MASK_SUFFIXES = ("_mask.nii.gz", "_mask.png")
 LABEL_SUFFIXES = ("_labels.nii.gz", "_labels.png")
 CENTRES_SUFFIX = "_centres.json"

@@ -66,6 +66,19 @@ def read_film_header(path: Path) -> Dataset:
     return header
 
 
+def other_object(path: Path) -> str | None:
+    """What a file is by its DICOM file meta header, such as "Encapsulated PDF", if it is no image; None otherwise."""
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import UID
+
+    try:
+        uid = UID(read_file_meta_info(path).get("MediaStorageSOPClassUID", ""))
+    except Exception:  # pydicom raises many kinds of error on broken files: let the reader name what is wrong
+        return None
+    is_other = uid.type == "SOP Class" and "Image Storage" not in uid.name
+    return uid.name.removesuffix(" Storage") if is_other else None
+
+
 def _parse(path: Path, *, stop_before_pixels: bool) -> Dataset:
     from pydicom import dcmread
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cmnet_monai.io.errors import FilmError, warn_of_film
-from cmnet_monai.io.films.code_stream import has_end, has_sound_jpeg_header, size_of
+from cmnet_monai.io.films.code_stream import (
+    LOSSLESS_JPEG,
+    CodeStream,
+    code_stream,
+    has_end,
+    has_sound_jpeg_header,
+)
 from cmnet_monai.io.films.polarity import stored_range
 
 if TYPE_CHECKING:
@@ -21,11 +28,21 @@ if TYPE_CHECKING:
 _AGAIN = "Copy or export the file again"
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 _RLE = "1.2.840.10008.1.2.5"
-_LOSSY = frozenset({"1.2.840.10008.1.2.4.50", _EXTENDED, "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91"})
-_LOSSY_HTJ2K = "1.2.840.10008.1.2.4.203"
+_LOSSY = frozenset(
+    {
+        "1.2.840.10008.1.2.4.50",
+        _EXTENDED,
+        "1.2.840.10008.1.2.4.81",
+        "1.2.840.10008.1.2.4.91",
+        "1.2.840.10008.1.2.4.203",
+    }
+)
+_JPEG_LS = "1.2.840.10008.1.2.4.8"
 _JPEG = ("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.70")
+_COSINE = (0xC0, 0xC1, 0xC2)
+"""Frame markers of lossy JPEG."""
 _PREFERRED = ("pyjpegls", "pylibjpeg", "pydicom", "pillow", "gdcm")
-"""Decoding plugins in the order they are tried; GDCM only where there is no other: damage can make it end the run."""
+"""Decoding plugins in the order they are tried; GDCM only where no other reads: damage can make it end the run."""
 
 _PACKAGES = (
     (("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.7"), "python-gdcm"),
@@ -49,19 +66,32 @@ def decode(dataset: Dataset, path: Path) -> StoredPixels:
     """Decode the pixel data of one frame.
 
     Bits Stored and High Bit are trusted: other bits of an uncompressed or run-length coded sample (overlays, rubbish)
-    are masked away, and the sign follows Pixel Representation. A lossy codec's overshoot is clipped to the stored
-    range; a lossless code stream that is deeper than Bits Stored says warns and keeps its depth.
+    are masked away, and the sign follows Pixel Representation. Other code streams say themselves how deep they are and,
+    in JPEG 2000, whether they are signed: where that matters it is trusted, with a warning. A lossy codec's overshoot
+    is clipped to the stored range.
 
     Raises:
         FilmError: no decoder is installed, the code stream is damaged, or the bits make no sense.
     """
     syntax = transfer_syntax(dataset, path)
     bits, high_bit, signed = _bits(dataset, path)
-    values, photometric = _decode_with_any_plugin(dataset, syntax, path)
-    if syntax.is_compressed and not syntax.is_deflated and syntax != _RLE:
-        values, bits = _within_stored_range(values, bits, signed, syntax, path)
+    decoder = _decoder(dataset, syntax, path)
+    if not syntax.is_encapsulated or syntax == _RLE:
+        if syntax.is_encapsulated:
+            values, photometric = _with_any_plugin(decoder, dataset, path)
+        else:
+            _check_length(dataset, path)
+            values, photometric = _attempt(decoder, dataset, "", path)
+        return StoredPixels(_mask_bits(values, bits, high_bit, signed), bits, signed, photometric)
+    frame = _frame(dataset, path)
+    stream = _checked_stream(frame, dataset, syntax, path)
+    if syntax == _EXTENDED and stream.precision == 12 and "gdcm" in decoder.available_plugins:
+        values, photometric = _decode_extended(frame, dataset, path), str(dataset.PhotometricInterpretation)
     else:
-        values = _mask_bits(values, bits, high_bit, signed)
+        values, photometric = _with_any_plugin(decoder, dataset, path, _as_the_stream_says(stream, dataset))
+    if values.dtype.kind == "i" and not signed:
+        signed = _is_negative(values)
+    values, bits = _within_stored_range(values, bits, signed, stream, syntax)
     return StoredPixels(values, bits, signed, photometric)
 
 
@@ -97,38 +127,48 @@ def _bits(dataset: Dataset, path: Path) -> tuple[int, int, bool]:
     return bits, high_bit, dataset.get("PixelRepresentation") == 1
 
 
-def _decode_with_any_plugin(dataset: Dataset, syntax: UID, path: Path) -> tuple[np.ndarray, str]:
+def _decoder(dataset: Dataset, syntax: UID, path: Path) -> Any:
     from pydicom.pixels import get_decoder
 
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
+        name = syntax.name if syntax.name != syntax else "of an unknown UID"  # which may be any text
         raise FilmError(
             path,
-            f"no decoder knows the transfer syntax {syntax.name}",
+            f"no decoder knows the transfer syntax {name}",
             "Export the film uncompressed (Explicit VR Little Endian)",
         ) from error
     if not hasattr(dataset, "file_meta") or not dataset.file_meta.get("TransferSyntaxUID"):
         _set_transfer_syntax(dataset, syntax)
-    if not syntax.is_encapsulated:
-        _check_length(dataset, path)
-        return _attempt(decoder, dataset, "", path)
     if not decoder.is_available:
         raise FilmError(
             path, f"no installed decoder reads {syntax.name}", f"Install one: pip install {_package(syntax)}"
         )
-    _check_code_stream(dataset, syntax, path)
+    return decoder
+
+
+def _with_any_plugin(
+    decoder: Any, dataset: Dataset, path: Path, options: Mapping[str, int] | None = None
+) -> tuple[np.ndarray, str]:
+    """What the first plugin reads that does; the first one's error where none does."""
     plugins = sorted(decoder.available_plugins, key=lambda p: _PREFERRED.index(p) if p in _PREFERRED else 99)
-    if syntax == _EXTENDED and int(dataset.BitsStored) != 8 and "gdcm" in plugins:
-        return _decode_extended(dataset, path), str(dataset.PhotometricInterpretation)
-    if len(plugins) > 1 and plugins[-1] == "gdcm":
+    lenient = decoder.UID.startswith(_JPEG_LS) and has_sound_jpeg_header(_frame(dataset, path))
+    if len(plugins) > 1 and plugins[-1] == "gdcm" and not lenient:
         plugins.pop()
-    for plugin in plugins[:-1]:
+    first: FilmError | None = None
+    for plugin in plugins:
         try:
-            return _attempt(decoder, dataset, plugin, path)
-        except FilmError:
+            read = _attempt(decoder, dataset, plugin, path, options)
+        except FilmError as error:
+            first = first or error
             continue
-    return _attempt(decoder, dataset, plugins[-1], path)
+        if lenient and first is not None:
+            warn_of_film(
+                "The compressed pixel data break the rules of JPEG-LS and were read all the same; look at them."
+            )
+        return read
+    raise first or FilmError(path, "the pixel data cannot be decoded", _AGAIN)
 
 
 def _check_length(dataset: Dataset, path: Path) -> None:
@@ -148,11 +188,12 @@ def _check_length(dataset: Dataset, path: Path) -> None:
         )
 
 
-def _attempt(decoder: Any, dataset: Dataset, plugin: str, path: Path) -> tuple[np.ndarray, str]:
+def _attempt(
+    decoder: Any, dataset: Dataset, plugin: str, path: Path, options: Mapping[str, int] | None = None
+) -> tuple[np.ndarray, str]:
+    fixed = {"correct_unused_bits": False, "allow_excess_frames": False}
     try:
-        values, properties = decoder.as_array(
-            dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False, allow_excess_frames=False
-        )
+        values, properties = decoder.as_array(dataset, index=0, decoding_plugin=plugin, **fixed, **(options or {}))
     except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a decoder written in Rust panics, which is no Exception
@@ -161,8 +202,8 @@ def _attempt(decoder: Any, dataset: Dataset, plugin: str, path: Path) -> tuple[n
 
 
 def _damaged(path: Path, error: BaseException) -> FilmError:
-    # Only these carry a text for people; pydicom puts one line per plugin below a heading.
-    text = str(error).strip().splitlines()[-1:] if isinstance(error, (ValueError, RuntimeError)) else []
+    # A decoder's own words tell of the code stream, one line per plugin; other errors may quote the header.
+    text = str(error).strip().splitlines()[-1:] if isinstance(error, RuntimeError) else []
     short = textwrap.shorten(text[0], 160, placeholder=" ...").rstrip(". ") if text else type(error).__name__
     return FilmError(path, f"the pixel data cannot be decoded ({short})", _AGAIN)
 
@@ -178,21 +219,50 @@ def _set_transfer_syntax(dataset: Dataset, syntax: UID) -> None:
     dataset.file_meta.TransferSyntaxUID = syntax
 
 
-def _check_code_stream(dataset: Dataset, syntax: UID, path: Path) -> None:
-    if syntax == _RLE:
-        return
-    stream = _frame(dataset, path)
-    if not has_end(stream):
+def _checked_stream(frame: bytes, dataset: Dataset, syntax: UID, path: Path) -> CodeStream:
+    """What the code stream announces, before a decoder that may end the process on it sees it."""
+    if not has_end(frame):
         raise FilmError(path, "the compressed pixel data has no end: it is truncated", _AGAIN)
-    if syntax.startswith(_JPEG) and not has_sound_jpeg_header(stream):
+    stream = code_stream(frame)
+    is_sound = not syntax.startswith(_JPEG) or has_sound_jpeg_header(frame)
+    if stream is None or not stream.is_possible or not is_sound:
         raise FilmError(path, "the compressed pixel data have a damaged header", _AGAIN)
-    size = size_of(stream)
-    if size is not None and size != (dataset.Rows, dataset.Columns):
+    if (stream.rows, stream.columns) != (dataset.Rows, dataset.Columns):
         raise FilmError(
             path,
-            f"the header says {dataset.Columns} x {dataset.Rows} pixels, the compressed data {size[1]} x {size[0]}",
+            f"the header says {dataset.Columns} x {dataset.Rows} pixels, the compressed data "
+            f"{stream.columns} x {stream.rows}",
             "Export the film again",
         )
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    if stream.components != samples:
+        raise FilmError(
+            path,
+            f"the header says {samples} samples per pixel, the compressed data {stream.components}",
+            "Export the film again",
+        )
+    return stream
+
+
+def _as_the_stream_says(stream: CodeStream, dataset: Dataset) -> dict[str, int]:
+    """What a decoder must be told otherwise than the header says, lest it cut bits off or loses the sign."""
+    options = {}
+    if stream.precision > int(dataset.BitsStored) or stream.marker in _COSINE:
+        container = next(width for width in (8, 16, 32) if width >= stream.precision)
+        options = {"bits_stored": stream.precision, "bits_allocated": container}
+        if stream.marker not in _COSINE:
+            options["bits_allocated"] = max(container, int(dataset.BitsAllocated))
+    if stream.signed:
+        options["pixel_representation"] = 1
+    return options
+
+
+def _is_negative(values: np.ndarray) -> bool:
+    """Whether a signed code stream of a film that says it is unsigned makes use of its sign."""
+    if values.min() >= 0:
+        return False
+    warn_of_film("Pixel Representation says unsigned, but the compressed pixel data are signed; they were read so.")
+    return True
 
 
 def _frame(dataset: Dataset, path: Path) -> bytes:
@@ -204,13 +274,13 @@ def _frame(dataset: Dataset, path: Path) -> bytes:
         raise _damaged(path, error) from error
 
 
-def _decode_extended(dataset: Dataset, path: Path) -> np.ndarray:
+def _decode_extended(frame: bytes, dataset: Dataset, path: Path) -> np.ndarray:
     """JPEG Extended with 12 bits by GDCM itself, which pydicom's plugin leaves out."""
     import gdcm
 
     rows, columns, samples = int(dataset.Rows), int(dataset.Columns), int(dataset.get("SamplesPerPixel") or 1)
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(_frame(dataset, path))
+    fragment.SetByteStringValue(frame)
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
@@ -246,14 +316,18 @@ def _mask_bits(values: np.ndarray, bits: int, high_bit: int, signed: bool) -> np
 
 
 def _within_stored_range(
-    values: np.ndarray, bits: int, signed: bool, syntax: UID, path: Path
+    values: np.ndarray, bits: int, signed: bool, stream: CodeStream, syntax: UID
 ) -> tuple[np.ndarray, int]:
+    if stream.marker == LOSSLESS_JPEG and stream.precision < bits:
+        warn_of_film(f"Bits Stored says {bits} but the lossless JPEG data {stream.precision}; grey may be shifted.")
     lowest, highest = stored_range(bits, signed)
     minimum, maximum = int(values.min()), int(values.max())
     if lowest <= minimum and maximum <= highest:
         return values, bits
-    if syntax in _LOSSY or syntax == _LOSSY_HTJ2K:
+    is_overshoot = syntax in _LOSSY and not bits <= 8 < stream.precision
+    if is_overshoot:
         return np.clip(values, lowest, highest), bits
     needed = max(max(maximum, -minimum - 1).bit_length() + int(signed), bits)
-    warn_of_film(f"Bits Stored says {bits} but the lossless pixel data uses {needed}; {needed} were read.")
+    kind = "compressed" if syntax in _LOSSY else "lossless"
+    warn_of_film(f"Bits Stored says {bits} but the {kind} pixel data uses {needed}; {needed} were read.")
     return values, needed

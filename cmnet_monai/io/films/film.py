@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cmnet_monai.conventions import META_INVERTED, META_PROVENANCE, META_SPACING, META_VALID_AREA, NO_SPACING
+from cmnet_monai.conventions import (
+    META_BODY_PART,
+    META_INVERTED,
+    META_NOTES,
+    META_PROVENANCE,
+    META_SPACING,
+    META_VALID_AREA,
+    META_VIEW,
+    NO_SPACING,
+)
+from cmnet_monai.io.films.view import FilmView
 
 UNKNOWN_SPACING = (float("nan"), float("nan"))
 
@@ -22,6 +32,7 @@ class Film:
         spacing_xy_mm: (sx, sy) in mm, nan when unknown.
         provenance: one of ``conventions.SPACING_PROVENANCES``.
         inverted: whether the stored polarity was turned round.
+        view: what a DICOM header says about the side the film was taken from.
         affine: (3, 3) RAS where the file has one of its own (NIfTI), else None.
         notes: what is in doubt about the header, in sentences.
 
@@ -42,7 +53,7 @@ class Film:
     photometric_interpretation: str = "MONOCHROME2"
     modality: str = ""
     transfer_syntax: str = ""
-    patient_orientation: str = ""
+    view: FilmView = field(default_factory=FilmView)
     affine: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
@@ -71,8 +82,10 @@ class Film:
             "bits_stored": self.bits_stored,
             "modality": self.modality,
             "transfer_syntax": self.transfer_syntax,
-            "patient_orientation": self.patient_orientation,
-            "reader_notes": " ".join(self.notes),
+            "patient_orientation": "\\".join(self.view.orientation),
+            META_VIEW: self.view.projection,
+            META_BODY_PART: self.view.body_part,
+            META_NOTES: " ".join(self.notes),
         }
 
 

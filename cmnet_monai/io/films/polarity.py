@@ -109,7 +109,9 @@ def _rescale(dataset: Dataset, path: Path) -> tuple[float, float]:
 
 def _modality_lut(dataset: Dataset) -> Dataset | None:
     sequence = dataset.get("ModalityLUTSequence")
-    return sequence[0] if sequence else None
+    item = sequence[0] if sequence else None
+    is_empty = item is None or not ("LUTDescriptor" in item or "LUTData" in item)  # some writers leave an empty item
+    return None if is_empty else item
 
 
 def _apply_lut(values: np.ndarray, item: Dataset, signed: bool, little_endian: bool, path: Path) -> np.ndarray:

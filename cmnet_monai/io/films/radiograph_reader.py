@@ -44,8 +44,9 @@ class RadiographReader(ImageReader):
     Metadata (all keys always present): ``affine`` (3, 3) float64 RAS, ``original_affine``, ``space``,
     ``spatial_shape``, ``original_channel_dim`` ("no_channel"), ``spacing_xy_mm`` (sx, sy; nan when unknown),
     ``spacing_provenance``, ``polarity_inverted``, ``valid_area`` (x, y) bool, ``photometric_interpretation``,
-    ``bits_stored``, ``modality``, ``transfer_syntax``, ``patient_orientation``, ``reader_notes`` (what is in
-    doubt about the header, in sentences; mostly ""); `LoadImage` adds ``filename_or_obj``.
+    ``bits_stored``, ``modality``, ``transfer_syntax``, ``patient_orientation``, ``view_projection`` and ``body_part``
+    (see `FilmView`), ``reader_notes`` (what is in doubt about the header, in sentences; mostly ""); `LoadImage` adds
+    ``filename_or_obj``.
 
     Args:
         spacing_xy_mm: (sx, sy) in mm that the user knows to be right for every film read; provenance ``user``.

@@ -181,12 +181,36 @@ def test_no_film_no_object(write, tmp_path, make_film):
             name="nameless.dcm", SOPInstanceUID="", file_meta=False
         ): "has no SOPInstanceUID, so nothing can refer to it",
         make_film(name="studyless.dcm", StudyInstanceUID=""): "has no StudyInstanceUID",
-        make_film(name="private.dcm", SOPClassUID="1.2.3.4"): r"its header does not allow a \w+.* \((Key|Value)Error\)",
     }
     for film, reason in cases.items():
         with pytest.raises(FilmError, match=reason):
             write(tmp_path / "out" / "object.dcm", film)
     assert not (tmp_path / "out").exists()
+
+
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+
+
+@WRITERS
+@pytest.mark.parametrize("frames", [None, 1])
+@pytest.mark.parametrize(
+    "uid", [*(STORAGE + leaf for leaf in ("7", "7.2", "7.3", "7.4", "12.1", "12.2", "481.1")), "1.2.3.4"]
+)
+def test_a_film_of_every_class_gets_its_objects(write, uid, frames, make_film, tmp_path, run_tool):
+    how = {} if frames is None else {"NumberOfFrames": frames}
+    film = make_film(SOPClassUID=uid, PatientBirthDate="19600101", StudyDescription="LWS", **how)
+    path = write(tmp_path / "object.dcm", film)
+    written = dcmread(path)
+    classes = {
+        item.ReferencedSOPClassUID
+        for element in written.iterall()
+        if element.VR == "SQ"
+        for item in element.value
+        if item.get("ReferencedSOPInstanceUID") == dcmread(film).SOPInstanceUID
+    }
+    assert classes == {uid}
+    assert (written.PatientBirthDate, written.StudyDescription) == ("19600101", "LWS")
+    assert "Error" not in run_tool("dciodvfy", path)
 
 
 @pytest.mark.parametrize("algorithm", [{"name": ""}, {"version": "v" * 65}])

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_films import BAD_FILMS, BOMBS, FILM, TWELVE, UNREADABLE
+from bad_films import BAD_FILMS, BESIDE_FILMS, BOMBS, FILM, TWELVE, UNREADABLE
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from raw_dicom import write_raw_dicom
 
 from cmnet_monai.io import FilmError
+
+REFUSED = {**BAD_FILMS, **BESIDE_FILMS}
 
 MEMORY_MIB = 1024
 """A bomb unpacks to twice as much."""
@@ -42,9 +44,9 @@ def refusal(path: Path, read_film) -> FilmError:
     return caught.value
 
 
-@pytest.mark.parametrize("name", BAD_FILMS)
+@pytest.mark.parametrize("name", REFUSED)
 def test_a_bad_film_is_refused_in_one_line(name, tmp_path, read_film):
-    make, words = BAD_FILMS[name]
+    make, words = REFUSED[name]
     make(tmp_path / name)
     error = refusal(tmp_path / name, read_film)
     assert error.path == str(tmp_path / name)

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
 )
 
 from cmnet_monai.io import FilmError, write_dx
+from cmnet_monai.io.films import dicom_pixels
 
 RNG = np.random.default_rng(20)
 SHAPE = (37, 53)  # rows, columns
@@ -20,6 +28,19 @@ def random_values(bits: int, signed: bool = False) -> np.ndarray:
     values = RNG.integers(low, low + 2**bits, SHAPE)
     values[0, :2] = low, low + 2**bits - 1
     return values
+
+
+def change(path: Path, syntax: str | None = None, frame: bytes | None = None, **attributes: Any) -> None:
+    """Rewrite a file with another transfer syntax, code stream or header."""
+    dataset = dcmread(path)
+    if syntax is not None:
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
+    if frame is not None:
+        dataset.PixelData = encapsulate([frame])
+        dataset["PixelData"].VR = "OB"
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(path, enforce_file_format=True)
 
 
 @pytest.mark.parametrize("bits", range(8, 17))
@@ -186,6 +207,101 @@ def test_a_lossless_stream_deeper_than_bits_stored_keeps_its_values_and_warns(
         pixels, meta = read_film(packed)
     np.testing.assert_array_equal(pixels, values.T)
     assert meta["bits_stored"] == 14
+
+
+@pytest.mark.parametrize("allocated", [8, 16])
+def test_lossless_jpeg_deeper_than_bits_stored_keeps_its_values_and_warns(
+    allocated, make_dicom, read_film, run_tool, tmp_path
+):
+    values, packed = random_values(12), tmp_path / "packed.dcm"
+    run_tool("dcmcjpeg", "+e1", make_dicom(values.astype(np.uint16), BitsStored=12, HighBit=11), packed)
+    change(packed, BitsAllocated=allocated, BitsStored=8, HighBit=7)
+    with pytest.warns(UserWarning, match="Bits Stored says 8 but the lossless pixel data uses 12"):
+        pixels, meta = read_film(packed)
+    np.testing.assert_array_equal(pixels, values.T)
+    assert meta["bits_stored"] == 12
+
+
+def test_lossless_jpeg_shallower_than_bits_stored_warns(make_dicom, read_film, run_tool, tmp_path):
+    values, packed = random_values(8), tmp_path / "packed.dcm"
+    run_tool("dcmcjpeg", "+e1", make_dicom(values.astype(np.uint8)), packed)
+    change(packed, BitsAllocated=16, BitsStored=12, HighBit=11)
+    with pytest.warns(UserWarning, match="Bits Stored says 12 but the lossless JPEG data 8"):
+        pixels, _ = read_film(packed)
+    np.testing.assert_array_equal(pixels, values.T)
+
+
+def test_extended_jpeg_of_twelve_bits_is_not_cut_to_eight(make_dicom, read_film, run_tool, dcmtk_stored, tmp_path):
+    values = np.add.outer(40 * np.arange(64), 30 * np.arange(48))  # up to 3930
+    packed = tmp_path / "packed.dcm"
+    run_tool("dcmcjpeg", "+ee", "+q", 95, make_dicom(values.astype(np.uint16), BitsStored=12, HighBit=11), packed)
+    expected = dcmtk_stored(packed).astype(int)
+    change(packed, BitsStored=8, HighBit=7)
+    with pytest.warns(UserWarning, match="Bits Stored says 8 but the compressed pixel data uses 12"):
+        pixels, _ = read_film(packed)
+    assert np.abs(pixels - expected.T).max() <= 1  # two inverse cosine transforms round differently
+
+
+def test_signed_jpeg_2000_of_an_unsigned_film_keeps_its_sign_and_warns(make_dicom, read_film, tmp_path):
+    encode = pytest.importorskip("openjpeg.utils").encode_array
+    values = random_values(12, signed=True).astype(np.int16)
+    path = make_dicom(values.view(np.uint16), BitsStored=12, HighBit=11)
+    change(path, JPEG2000Lossless, encode(values, bits_stored=12), PixelRepresentation=0)
+    with pytest.warns(UserWarning, match="Pixel Representation says unsigned"):
+        pixels, _ = read_film(path)
+    np.testing.assert_array_equal(pixels, values.T)
+    change(path, PixelRepresentation=1)
+    np.testing.assert_array_equal(read_film(path)[0], values.T)
+
+
+def test_jpeg_ls_that_breaks_the_rules_is_read_all_the_same(make_dicom, read_film, run_tool, tmp_path):
+    values, packed = random_values(12), tmp_path / "packed.dcm"
+    run_tool("dcmcjpls", "+el", make_dicom(values.astype(np.uint16), BitsStored=12, HighBit=11), packed)
+    frame = bytearray(get_frame(dcmread(packed).PixelData, 0, number_of_frames=1))
+    start = frame.index(b"\xff\xda\0\x08\x01\x01")
+    frame[start + 6] = 1  # a mapping table that is not there: CharLS rejects it
+    change(packed, None, bytes(frame))
+    with pytest.warns(UserWarning, match="break the rules of JPEG-LS"):
+        pixels, _ = read_film(packed)
+    np.testing.assert_array_equal(pixels, values.T)
+
+
+@pytest.mark.parametrize(
+    ("option", "depths"),
+    [("+e1", {*range(2, 17)}), ("+el", {*range(2, 17)}), ("+ee", {8, 12}), ("+eb", {8})],
+)
+def test_a_depth_that_no_jpeg_has_is_refused_before_a_decoder_sees_it(
+    option, depths, make_dicom, read_film, run_tool, tmp_path, monkeypatch
+):
+    """GDCM would end the process on some of them."""
+    bits = 8 if option == "+eb" else 12
+    plain, packed = make_dicom(random_values(bits).astype(f"u{1 if bits == 8 else 2}"), BitsStored=bits), tmp_path / "p"
+    change(plain, HighBit=bits - 1)
+    run_tool("dcmcjpeg", option, plain, packed)
+    data = bytearray(packed.read_bytes())
+    at = next(
+        data.index(bytes([0xFF, marker, 0, 11]))
+        for marker in (0xC0, 0xC1, 0xC3)
+        if bytes([0xFF, marker, 0, 11]) in data
+    )
+    monkeypatch.setattr(dicom_pixels, "_attempt", reached := lambda *args: (_ for _ in ()).throw(AssertionError))
+    monkeypatch.setattr(dicom_pixels, "_decode_extended", reached)
+    for depth in {*range(256)} - depths:
+        data[at + 4] = depth
+        packed.write_bytes(data)
+        with pytest.raises(FilmError, match="damaged header"):
+            read_film(packed)
+
+
+@pytest.mark.parametrize("samples", [2, 3, 4, 5, 255, 65535])
+def test_another_number_of_samples_than_the_code_stream_has_is_refused(
+    samples, make_dicom, read_film, run_tool, tmp_path
+):
+    packed = tmp_path / "packed.dcm"
+    run_tool("dcmcjpeg", "+ee", make_dicom(random_values(12).astype(np.uint16), BitsStored=12, HighBit=11), packed)
+    change(packed, SamplesPerPixel=samples)
+    with pytest.raises(FilmError, match=f"says {samples} samples per pixel, the compressed data 1"):
+        read_film(packed)
 
 
 def test_a_decoder_that_panics_is_a_damaged_film_not_the_end_of_the_run(make_dicom, read_film, monkeypatch):

@@ -126,6 +126,11 @@ def test_modality_table_of_signed_values(make_dicom, read_film):
     assert read_film(make_dicom(stored, ModalityLUTSequence=[table]))[0].T.tolist() == [[10, 10, 20, 30]]
 
 
+def test_an_empty_item_is_no_modality_table(make_dicom, read_film):
+    path = make_dicom(STORED, ModalityLUTSequence=[Dataset()], RescaleSlope=2, RescaleIntercept=-3, **TWELVE)
+    np.testing.assert_array_equal(read_film(path)[0], 2 * STORED.T.astype(int) - 3)
+
+
 def test_a_short_modality_table_is_refused(make_dicom, read_film):
     table = lookup([1, 2, 3], first=0)
     table.LUTDescriptor = [5, 0, 16]

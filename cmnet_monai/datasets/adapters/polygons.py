@@ -1,7 +1,7 @@
-"""COCO instance annotations: one JSON file of polygons for many films.
+"""Polygons by COCO (one JSON file for many films) and labelme (a JSON file beside each film).
 
-Category names are levels ("L1", "S1", "T12" in any case) or VerSe codes; a category "vertebra" is a body of unknown
-level; outlines of any other category are left out. COCO counts coordinates from the outer corner of the first pixel,
+Names are levels ("L1", "S1", "T12" in any case) or VerSe codes; "vertebra" is a body of unknown level; any other
+outline, and shapes that are no polygons, are left out. Both count coordinates from the outer corner of the first pixel,
 half a pixel away from its centre.
 """
 
@@ -20,6 +20,7 @@ from cmnet_monai.datasets.adapters.records import (
     Options,
     Outline,
     Pending,
+    Points,
     as_points,
     files_below,
     label_of_name,
@@ -127,3 +128,40 @@ def _parts(segmentation: Any, film: Path, name: str) -> tuple:
         as_points([part[i : i + 2] for i in range(0, len(part), 2)], film, f"polygon of {name}") - HALF_PIXEL
         for part in segmentation
     )
+
+
+def find_labelme(source: Path, options: Options) -> list[Pending]:
+    """labelme files below a folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    root = source if source.is_dir() else source.parent
+    files = files_below(source, (".json",), options.leave_out) if source.is_dir() else [source]
+    sheets = [file for file in files if '"shapes"' in file.read_text(encoding="utf-8", errors="replace")]
+    if not sheets:
+        raise FileNotFoundError(f'{source}: no labelme files, JSON objects with "shapes" and "imagePath"')
+    films = files_below(root, FILM_SUFFIXES, options.leave_out)
+    return [Pending(sheet, partial(_load_labelme, sheet, films, source, options)) for sheet in sheets]
+
+
+def _load_labelme(sheet: Path, films: Sequence[Path], source: Path, options: Options) -> Case:
+    try:
+        content = json.loads(sheet.read_text(encoding="utf-8"))
+        shapes = [(str(shape["label"]), shape) for shape in content["shapes"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise FilmError(sheet, f"not a labelme file ({type(error).__name__})", "Save it again") from error
+    film = film_named(str(content.get("imagePath") or ""), sheet, films)
+    patient = options.patient_of(film, source, stem_of(film))
+    parts: dict[tuple[Any, ...], list[Points]] = {}
+    ignored = []
+    for i, (name, shape) in enumerate(shapes):
+        label, kind = label_of_name(name), shape.get("shape_type") or "polygon"
+        if label is None or kind != "polygon":
+            ignored.append(name if label is None else f"{name} ({kind})")
+            continue
+        group = shape.get("group_id")
+        key = (label, "alone", i) if group is None else (label, "group", group)
+        parts.setdefault(key, []).append(as_points(shape.get("points"), sheet, f"polygon of {name}") - HALF_PIXEL)
+    outlines = tuple(Outline(key[0], tuple(polygons)) for key, polygons in parts.items())
+    return Case(film, patient, outlines, ignored=tuple(ignored))
