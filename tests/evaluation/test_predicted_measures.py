@@ -87,6 +87,7 @@ def test_film_written_and_read_is_the_same(tmp_path: Path) -> None:
 
 
 def test_run_without_results_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text(json.dumps({"films": {"a": {"status": "failed"}}}), encoding="utf-8")
+    manifest = {"films": {"a": {"film": "a.png", "status": "failed"}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(ValueError, match="no film was done"):
         run_predicted_bias(tmp_path, tmp_path, tmp_path / "out")

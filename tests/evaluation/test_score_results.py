@@ -111,7 +111,7 @@ def test_film_of_no_or_an_unfinished_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"/other\.png: not among the films of .*manifest\.json"):
         score_results([{"image": "/other.png", "label": run.items[0]["label"]}], run.folder)
     run.mark("one", "done")
-    with pytest.raises(FileNotFoundError, match=r"one_film_centres\.json"):
+    with pytest.raises(FileNotFoundError, match=r"one_film_result\.json"):
         score_results(run.items, run.folder)
     with pytest.raises(FileNotFoundError, match=r"manifest\.json"):
         score_results(run.items, tmp_path / "labels")
@@ -202,8 +202,8 @@ def test_every_film_is_drawn_with_what_was_found_and_what_is_true(tmp_path: Path
 
 
 NAN = float("nan")
-FILMS = [FilmScore("film_b", 0.8, 0.75, 0.9, 2, 2, 1, 1), FilmScore("film_a", 0.94, 0.95, 0.93, 1, 1, 1, 0)]
-BODIES = [
+TWO_FILMS = [FilmScore("film_b", 0.8, 0.75, 0.9, 2, 2, 1, 1), FilmScore("film_a", 0.94, 0.95, 0.93, 1, 1, 1, 0)]
+THREE_BODIES = [
     BodyScore("film_b", "L4", 0.4, 0.7, True, False, 3.0, 100.0),
     BodyScore("film_b", "L5", 0.8, 0.9, True, True, 2.0, 100.0),
     BodyScore("film_a", "L5", NAN, 0.96, True, True, 1.0, 100.0),
@@ -216,7 +216,7 @@ def cells(table: str, first: str) -> list[str]:
 
 
 def test_summary_stands_beside_that_of_another_model() -> None:
-    table = summary_table({"one": (FILMS, BODIES), "other": (FILMS[1:], BODIES[2:])})
+    table = summary_table({"one": (TWO_FILMS, THREE_BODIES), "other": (TWO_FILMS[1:], THREE_BODIES[2:])})
     assert cells(table, "") == ["one", "other"]
     assert cells(table, "mean Dice of L1-L5") == ["**0.870**", "**0.940**"]
     assert cells(table, "median, lowest") == ["0.870, 0.800", "0.940, 0.940"]
@@ -228,12 +228,12 @@ def test_summary_stands_beside_that_of_another_model() -> None:
 
 
 def test_films_are_listed_by_name_with_the_dice_of_each_level() -> None:
-    table = film_table(FILMS, BODIES)
+    table = film_table(TWO_FILMS, THREE_BODIES)
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["film_a", "film_b"]
     assert cells(table, "film_b") == ["0.800", "0.750", "0.900", "2/2", "1/2", "-", "-", "-", "0.70", "0.90"]
 
 
 def test_comparison_has_one_row_a_setting() -> None:
-    table = comparison_table({"one": (FILMS, BODIES), "other": (FILMS[1:], BODIES[2:])})
+    table = comparison_table({"one": (TWO_FILMS, THREE_BODIES), "other": (TWO_FILMS[1:], THREE_BODIES[2:])})
     assert cells(table, "one") == ["0.870", "0.870", "0.800", "3 of 3", "2 of 3", "1", "2.0 %"]
     assert cells(table, "other") == ["0.940", "0.940", "0.940", "1 of 1", "1 of 1", "0", "1.0 %"]
