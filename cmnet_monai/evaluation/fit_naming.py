@@ -23,13 +23,13 @@ from cmnet_monai.decode.evidence import KINDS, Evidence, gather_evidence
 from cmnet_monai.decode.naming import UPWARDS, NamingModel
 from cmnet_monai.decode.pipeline import candidates_of, read_maps
 from cmnet_monai.evaluation.map_faults import with_faults
-from cmnet_monai.evaluation.stress import VARIANTS, FilmMapper, MappedFilm, mapped_films, score_names
+from cmnet_monai.evaluation.stress import FilmMapper, MappedFilm, mapped_films, score_names
 from cmnet_monai.io import atomic_write
 
 _LEAST_DICE, _NEAR_BEST = 0.5, 0.04
 _BONUS, _NEVER, _MOST_LOSS = 40.0, -1e4, 12.0
 _PART_WEIGHT, _FAULTY_WEIGHT = 0.5, 0.5
-_FLAGGED_RIGHT = 0.05
+_FLAGGED_RIGHT, _USUAL = 0.05, ("whole film", "mirrored")
 _LOOKS = {"S1": -0.2, "L5": 0.5, "L4-L2": 0.5, "L1": 0.5, "T12": -0.4, "T11": -0.5, "upper": -0.5}
 _SQUARES = {"size2": -4.0, "height2": -4.0, "width2": -2.0}
 _STEP = {f"{which} by {unit}": weight for which in ("one", "more") for unit, weight in _SQUARES.items()}
@@ -151,13 +151,19 @@ def fit_weights(
     return NamingModel(fitted)
 
 
-def calibrate(model: NamingModel, films: Iterable[MappedFilm]) -> NamingModel:
+def calibrate(model: NamingModel, films: Iterable[tuple[MappedFilm, bool]]) -> NamingModel:
     """The model with its probabilities calibrated by Platt's method, and the limit below which names are uncertain.
 
-    The limit is where one film in twenty of those that are right would be flagged.
+    Args:
+        model: with fitted weights.
+        films: each with whether it is one that must not be flagged without need. The limit is where one in twenty of
+            those of them that are right would be.
     """
     plain = replace(model, intercept=0.0, slope=1.0)
-    scores = [score_names(read_maps(f.maps, film_box=f.box, model=plain), f.truth) for f in films]
+    scores, usual = [], []
+    for film, is_usual in films:
+        scores.append(score_names(read_maps(film.maps, film_box=film.box, model=plain), film.truth))
+        usual.append(is_usual)
     odds = special.logit(np.clip([s.probability for s in scores], 1e-4, 1 - 1e-4))
     right = np.array([not s.wrong for s in scores])
     target = np.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
@@ -168,7 +174,7 @@ def calibrate(model: NamingModel, films: Iterable[MappedFilm]) -> NamingModel:
 
     intercept, slope = optimize.minimize(loss, [0.0, 1.0], bounds=[(None, None), (0.05, None)]).x
     fitted = replace(model, intercept=round(float(intercept), 4), slope=round(float(slope), 4))
-    sure = special.expit(intercept + slope * odds[right])
+    sure = special.expit(intercept + slope * odds[right & np.array(usual)])
     return replace(fitted, uncertain_below=round(float(np.quantile(sure, _FLAGGED_RIGHT)), 3))
 
 
@@ -177,17 +183,17 @@ def run_fit(
 ) -> Path:
     """Fit on films with ``image`` and ``label`` under every variant of the stress suite, once as they are and once
     with faults in their maps; writes the model as JSON."""
-    films: list[tuple[str, MappedFilm]] = []
+    films: list[tuple[MappedFilm, bool]] = []
     examples = []
     for variant, name, mapped in mapped_films(items, mapper):
         part = _PART_WEIGHT if "the middle of L2" in variant else 1.0
         rng = np.random.default_rng(zlib.crc32(f"{variant} {name}".encode()))
         faulty = replace(mapped, maps=with_faults(mapped.maps, mapped.truth, rng))
-        films.append((variant, mapped))
+        films += [(mapped, variant in _USUAL), (faulty, False)]
         examples += [make_example(mapped, part), make_example(faulty, part * _FAULTY_WEIGHT)]
     model = fit_weights([e for e in examples if e is not None], epochs)
-    model = calibrate(model, (mapped for _, mapped in films))
-    record = {**asdict(model), "fitted_on": about, "films": len(films), "variants": list(VARIANTS)}
+    model = calibrate(model, films)
+    record = {**asdict(model), "fitted_on": about, "maps": len(films)}
     with atomic_write(Path(output)) as temporary:
         Path(temporary).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return Path(output)
