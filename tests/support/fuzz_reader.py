@@ -87,7 +87,7 @@ def cases(seeds: list[Path], seed: int, count: int, step: int) -> Iterator[tuple
         yield f"{file.name}, mutation {number}", mutated(file.read_bytes(), rng)
 
 
-def read_in_child(batch: list[tuple[str, bytes]], target: Path) -> tuple[list[bytes], str, float]:
+def read_in_child(batch: list[tuple[str, bytes]], target: Path) -> tuple[list[bytes], str, int]:
     """Outcomes of the cases that a child reads before it ends, how it ended, and MiB that it took beyond the start."""
     receiver, sender = os.pipe()
     child = os.fork()
@@ -96,19 +96,15 @@ def read_in_child(batch: list[tuple[str, bytes]], target: Path) -> tuple[list[by
         os._exit(0)
     os.close(sender)
     with os.fdopen(receiver, "rb") as pipe:
-        outcomes = [bytes([outcome]) for outcome in pipe.read()]
-    _, status, usage = os.wait4(child, 0)
+        told = pipe.read()
+    outcomes = [bytes([outcome]) for outcome in told.rstrip(b"0123456789")]
+    _, status = os.waitpid(child, 0)
     end = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"code {os.WEXITSTATUS(status)}"
-    return outcomes, end, usage.ru_maxrss / 1024 - resident_mib()
-
-
-def resident_mib() -> float:
-    """Resident memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+    return outcomes, end, int(told[len(outcomes) :] or 0)
 
 
 def _read(batch: list[tuple[str, bytes]], target: Path, sender: int) -> None:
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    used, resident = (int(n) * resource.getpagesize() for n in Path("/proc/self/statm").read_text().split()[:2])
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_MIB * 2**20,) * 2)
     for _, data in batch:
         target.write_bytes(data)
@@ -120,6 +116,8 @@ def _read(batch: list[tuple[str, bytes]], target: Path, sender: int) -> None:
             sys.excepthook(*sys.exc_info())
             os._exit(1)
         os.write(sender, outcome)
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident
+    os.write(sender, str(max(peak, 0) >> 20).encode())
 
 
 def _read_one(target: Path) -> bytes:
@@ -144,7 +142,7 @@ def main(folder: Path, seed: int, count: int, step: int = 0) -> int:
     for file in seeds:  # every library is loaded before the children
         read_film(file)
     todo, target = list(cases(seeds, seed, count, step)), folder / f"case_{seed}"
-    done, wrong, largest = {READ: 0, REFUSED: 0}, 0, 0.0
+    done, wrong, largest = {READ: 0, REFUSED: 0}, 0, 0
     while todo:
         batch, todo = todo[:BATCH], todo[BATCH:]
         outcomes, end, mib = read_in_child(batch, target)
@@ -156,7 +154,7 @@ def main(folder: Path, seed: int, count: int, step: int = 0) -> int:
             kept = target.rename(folder / f"wrong_{seed}_{wrong}")
             print(f"{batch[len(outcomes)][0]}: {end}; it is {kept}", file=sys.stderr)
             todo = batch[len(outcomes) + 1 :] + todo
-    print(f"{sum(done.values())} cases: {done[READ]} read, {done[REFUSED]} refused; at most {largest:.0f} MiB more")
+    print(f"{sum(done.values())} cases: {done[READ]} read, {done[REFUSED]} refused; at most {largest} MiB more")
     return int(wrong > 0 or largest > MEMORY_MIB)
 
 
