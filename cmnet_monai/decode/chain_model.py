@@ -113,7 +113,7 @@ def _arrivals(
         here = begun[..., candidate, :][..., source][..., None, None, :, :].expand(*batch, len(out), 1, STRIDES, LEVELS)
         if incoming:
             numbers = steps.pairs[low : low + incoming, 0].tolist()
-            before = torch.stack([by_step[number] for number in numbers], dim=-3)  # type: ignore[misc]
+            before = torch.stack([by_step[number] for number in numbers], dim=-3)
             bend = scores.bend[low:high].reshape(len(out), incoming, STRIDES, STRIDES, 2)
             turned = torch.where(is_s1, bend[..., 1:], bend[..., :1])
             # (..., step out, step in, stride in, stride out, level below)

@@ -143,7 +143,7 @@ def _elements(found: Candidates, size: float) -> dict[str, Array]:
         columns[f"S1 lumbar {where}"] = _at(_S1, lumbar * trust)
         columns |= {f"{name} lumbar {where}": _at(levels, lumbar * trust) for name, levels in _GROUPS.items()}
     columns |= {f"{name} any": _at(levels, one) for name, levels in _GROUPS.items() if levels[0] >= 5}
-    away = np.zeros((len(found), LEVELS))
+    away: Array = np.zeros((len(found), LEVELS))
     if np.isfinite(found.level).all():
         away = _capped((found.level[:, None] - np.minimum(np.arange(LEVELS), HIGHEST)) ** 2, 9.0)
     return columns | {"level2": away, "level2 small": np.minimum(away, 1.0)}

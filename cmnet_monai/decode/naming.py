@@ -114,7 +114,7 @@ def name_candidates(
 def _gradient(scores: Scores, steps: Steps, best: bool) -> NDArray[np.floating]:
     element = scores.element.detach().clone().requires_grad_()
     with torch.enable_grad():
-        total(replace(scores, element=element), steps, best).backward()  # type: ignore[no-untyped-call]
+        total(replace(scores, element=element), steps, best).backward()
     assert element.grad is not None
     return element.grad.numpy()
 
