@@ -163,15 +163,7 @@ def test_network_data_format_is_that_of_the_shipped_weights_and_training_follows
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "train",
-        "evaluate",
-        "inference",
-        "inference_trt",
-        "multi_gpu_train",
-        "multi_gpu_evaluate",
-    ],
+    "name", ["train", "evaluate", "inference", "inference_trt", "multi_gpu_train", "multi_gpu_evaluate"]
 )
 def test_every_name_that_help_documents_is_in_the_config(repository: Path, name: str) -> None:
     config = json.loads((repository / "bundle" / "configs" / f"{name}.json").read_text(encoding="utf-8"))

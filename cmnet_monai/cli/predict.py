@@ -42,16 +42,12 @@ def predict(
         bool, typer.Option("--anonymous-names", help="Name outputs by a hash, not by the film.")
     ] = False,
     with_identifiers: Annotated[
-        bool,
-        typer.Option("--with-identifiers", help="Patient and study in films.csv and report.html; else nowhere."),
+        bool, typer.Option("--with-identifiers", help="Patient and study in films.csv and report.html; else nowhere.")
     ] = False,
     resume: Annotated[bool, typer.Option(help="Keep results that are there already; or do every film again.")] = True,
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda, cuda:1; found by itself by default.")] = None,  # noqa: UP045
     batch_size: Annotated[int, typer.Option(min=1, help="Films that the network sees at a time.")] = 1,
-    workers: Annotated[
-        int,
-        typer.Option(min=0, help="Processes that read films; with 0 a film can end the run."),
-    ] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read films; with 0 a film can end the run.")] = 1,
     threads: Threads = None,
     weights: Annotated[Optional[Path], typer.Option(help="Other weights than the bundle's.")] = None,  # noqa: UP045
     engine: Annotated[

@@ -249,9 +249,7 @@ def _expanded(source: str) -> list[Path]:
 
 
 def film_items(
-    dataset_dir: str | Path | Sequence[str | Path],
-    anonymous_names: bool = False,
-    output_dir: str | Path | None = None,
+    dataset_dir: str | Path | Sequence[str | Path], anonymous_names: bool = False, output_dir: str | Path | None = None
 ) -> list[dict[str, Any]]:
     """Items for inference: ``image`` and ``path``, the film's file, ``name``, the stem of its outputs, and ``shown``,
     what tables call it.

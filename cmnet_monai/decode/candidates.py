@@ -78,12 +78,7 @@ class Candidates:
 
 
 def find_candidates(
-    maps: Array,
-    points: Array,
-    scores: Array,
-    threshold: float = 0.5,
-    min_area_px: int = 60,
-    box: Array | None = None,
+    maps: Array, points: Array, scores: Array, threshold: float = 0.5, min_area_px: int = 60, box: Array | None = None
 ) -> Candidates | None:
     """Everything in a film's maps that may be a vertebra, or S1.
 

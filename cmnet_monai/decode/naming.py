@@ -75,11 +75,7 @@ class Naming:
     uncertain: bool
 
 
-def name_candidates(
-    found: Candidates,
-    model: NamingModel,
-    demands: NDArray[np.floating] | None = None,
-) -> Naming:
+def name_candidates(found: Candidates, model: NamingModel, demands: NDArray[np.floating] | None = None) -> Naming:
     """The likeliest chain; where the maps know no S1, one that ends with L5.
 
     Args:

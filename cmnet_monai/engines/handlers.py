@@ -11,13 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 from monai.engines import Evaluator
-from monai.handlers import (
-    IgniteMetricHandler,
-    StatsHandler,
-    TensorBoardStatsHandler,
-    ValidationHandler,
-    from_engine,
-)
+from monai.handlers import IgniteMetricHandler, StatsHandler, TensorBoardStatsHandler, ValidationHandler, from_engine
 
 from cmnet_monai.engines.distributed import is_main_process
 from cmnet_monai.metrics import FilmAveragePrecision, FilmCentreMetric, FilmPixelMetric

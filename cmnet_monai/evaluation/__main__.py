@@ -276,8 +276,7 @@ def pack_weights(
     checkpoints: Annotated[list[Path], typer.Argument(help="best.pt or last.pt of a training run, or of several.")],
     output: Annotated[Path, typer.Argument(help="File to write, such as bundle/models/model.pt.")],
     setting: Annotated[
-        _Texts,
-        typer.Option("--set", metavar="NAME=VALUE", help="What weights without a record were trained with."),
+        _Texts, typer.Option("--set", metavar="NAME=VALUE", help="What weights without a record were trained with.")
     ] = None,
 ) -> None:
     """Store a network's weights the way the bundle ships them: a flat state_dict in half precision, and its record.

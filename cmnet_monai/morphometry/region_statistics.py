@@ -142,7 +142,4 @@ def _texture(grey: Array, inside: NDArray[np.bool_], grey_range: tuple[float, fl
     pairs = graycomatrix(levels, [1], _ANGLES, levels=_GREYS + 1, symmetric=True).astype(np.float64)
     within = pairs[1:, 1:]  # level 0 is what lies outside
     within /= np.maximum(within.sum(axis=(0, 1), keepdims=True), 1)
-    return (
-        float(graycoprops(within, "contrast").mean()),
-        float(graycoprops(within, "homogeneity").mean()),
-    )
+    return (float(graycoprops(within, "contrast").mean()), float(graycoprops(within, "homogeneity").mean()))

@@ -255,11 +255,7 @@ CENTRE_NOISE = Experiment(
     "Wrong, missing and false centres",
     "the paper's limitation, not measured there",
     "What does a wrong, missing or extra centre in the prompt do to the mask?",
-    (
-        Variant("auto", "no centres at all", group="Without a prompt"),
-        *_noise(TRUE_CENTRES),
-        *_noise(OWN_CENTRES),
-    ),
+    (Variant("auto", "no centres at all", group="Without a prompt"), *_noise(TRUE_CENTRES), *_noise(OWN_CENTRES)),
     ("dice", "body_dice", "precision", "recall"),
     differs=(
         "Noise is Gaussian along each axis; missed centres are left out at random, false ones lie anywhere on it.",

@@ -8,11 +8,7 @@ _NUMBERS = ("dice", "accuracy", "precision", "recall", "average_precision")
 _AUPRC = "average_precision"
 _BOTH = {
     "lumbar": ("CM-Net, lumbar films", dict(zip(_NUMBERS, (0.974, 0.998, 0.916, 0.906, 0.912))), ""),
-    "thoracic": (
-        "CM-Net, thoracic films",
-        {"dice": 0.836, "precision": 0.912, "recall": 0.801, "accuracy": 0.982},
-        "",
-    ),
+    "thoracic": ("CM-Net, thoracic films", {"dice": 0.836, "precision": 0.912, "recall": 0.801, "accuracy": 0.982}, ""),
     "domain_a_on_b": ("CM-Net, films of another manufacturer", {"dice": 0.845}, ""),
 }
 PUBLISHED: Mapping[str, Mapping[str, tuple[str, Mapping[str, float], str]]] = {

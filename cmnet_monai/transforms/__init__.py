@@ -67,12 +67,7 @@ from cmnet_monai.transforms.rand_film import (
     RandLocalContrastDict,
     WithinFilm,
 )
-from cmnet_monai.transforms.rand_low_quality import (
-    RandLowQuality,
-    RandLowQualityD,
-    RandLowQualityd,
-    RandLowQualityDict,
-)
+from cmnet_monai.transforms.rand_low_quality import RandLowQuality, RandLowQualityD, RandLowQualityd, RandLowQualityDict
 from cmnet_monai.transforms.rand_objects import RandObjects, RandObjectsD, RandObjectsd, RandObjectsDict
 from cmnet_monai.transforms.rand_part import RandPartOfFilmD, RandPartOfFilmd, RandPartOfFilmDict, without_slivers
 from cmnet_monai.transforms.rand_similarity import RandSimilarityD, RandSimilarityd, RandSimilarityDict

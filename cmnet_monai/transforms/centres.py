@@ -97,10 +97,7 @@ class CentresFromLabel(Transform):
     backend = [TransformBackends.NUMPY]
 
     def __init__(
-        self,
-        protocol: str = LUMBAR_PROTOCOL,
-        min_area_fraction: float = 0.05,
-        labels: Sequence[int] | None = None,
+        self, protocol: str = LUMBAR_PROTOCOL, min_area_fraction: float = 0.05, labels: Sequence[int] | None = None
     ) -> None:
         self.wanted = labels_of_protocol(protocol) if labels is None else _checked_labels(labels)
         self.given_labels = labels is not None

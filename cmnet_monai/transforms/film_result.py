@@ -211,10 +211,7 @@ def _given(rows: Any) -> tuple[GivenCentre, ...]:
 
 
 def _vertebrae(
-    pixels: np.ndarray,
-    labels: np.ndarray,
-    centres: Mapping[str, Mapping[str, Any]],
-    measured: FilmMorphometry | None,
+    pixels: np.ndarray, labels: np.ndarray, centres: Mapping[str, Mapping[str, Any]], measured: FilmMorphometry | None
 ) -> tuple[Vertebra, ...]:
     bodies = {} if measured is None else {body.level: body for body in measured.bodies}
     made = []

@@ -35,14 +35,7 @@ def keep_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["demo", "--help"],
-        ["synthesize", "--help"],
-        ["datalist", "--help"],
-        ["--version"],
-    ],
+    "arguments", [["--help"], ["demo", "--help"], ["synthesize", "--help"], ["datalist", "--help"], ["--version"]]
 )
 def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     program = (

@@ -177,13 +177,7 @@ def test_torchscript_gives_the_same_masks(
 ) -> None:
     film, program = films / "film_0.dcm", tmp_path_factory.mktemp("program") / "model.ts"
     export_network(repository / "bundle", program)
-    again = predict(
-        [str(film)],
-        tmp_path,
-        repository / "bundle",
-        engine="torchscript",
-        ckpt_path=str(program),
-    )
+    again = predict([str(film)], tmp_path, repository / "bundle", engine="torchscript", ckpt_path=str(program))
     assert (again.done, again.failures) == (1, ())
     for ending in ("mask", "labels"):
         found, expected = (read_label_map(folder / f"film_0_{ending}.png") for folder in (tmp_path, done.output))

@@ -60,13 +60,7 @@ def train(most: int, error: Exception | None = None, films: int = 5) -> tuple[Ne
     return network, losses, trainer
 
 
-@pytest.mark.parametrize(
-    ("most", "asked"),
-    [
-        (3, [5, 2, 2, 1] + [2, 2, 1] * 3),
-        (1, [5, 2, 1, 1, 1, 1, 1] + [1] * 15),
-    ],
-)
+@pytest.mark.parametrize(("most", "asked"), [(3, [5, 2, 2, 1] + [2, 2, 1] * 3), (1, [5, 2, 1, 1, 1, 1, 1] + [1] * 15)])
 def test_batch_too_large_for_the_memory_is_added_up_from_parts(most: int, asked: list[int]) -> None:
     whole, losses, _ = train(5)
     parted, parted_losses, trainer = train(most)

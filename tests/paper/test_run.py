@@ -12,15 +12,7 @@ from cmnet_monai.datasets import synthesize
 from cmnet_monai.datasets.datalist import read_datalist, write_datalist
 from cmnet_monai.datasets.splits import fold_patients
 from cmnet_monai.paper.catalogue import find_experiments
-from cmnet_monai.paper.definitions import (
-    OWN_CENTRES,
-    QUICK,
-    REAL,
-    Experiment,
-    Inference,
-    Training,
-    Variant,
-)
+from cmnet_monai.paper.definitions import OWN_CENTRES, QUICK, REAL, Experiment, Inference, Training, Variant
 from cmnet_monai.paper.measuring import MeasureRun
 from cmnet_monai.paper.report import report
 from cmnet_monai.paper.run import run_experiments

@@ -6,16 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cmnet_monai.film_result import (
-    Disc,
-    FilmIdentity,
-    FilmResult,
-    Flag,
-    GivenCentre,
-    LabelMap,
-    Measure,
-    Vertebra,
-)
+from cmnet_monai.film_result import Disc, FilmIdentity, FilmResult, Flag, GivenCentre, LabelMap, Measure, Vertebra
 from cmnet_monai.io import write_dx
 from cmnet_monai.io.files.results import film_fingerprint
 

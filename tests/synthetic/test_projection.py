@@ -3,15 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmnet_monai.synthetic.projection import (
-    Geometry,
-    Material,
-    Tube,
-    add_ellipsoid,
-    add_plate,
-    add_tube,
-    add_union,
-)
+from cmnet_monai.synthetic.projection import Geometry, Material, Tube, add_ellipsoid, add_plate, add_tube, add_union
 
 
 @pytest.fixture

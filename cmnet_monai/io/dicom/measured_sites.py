@@ -9,14 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cmnet_monai.film_result import FilmResult, Measure, Vertebra
-from cmnet_monai.io.dicom.codes import (
-    EVALUATION_VALUES,
-    EVALUATIONS,
-    LUMBAR_SPINE,
-    MEASUREMENTS,
-    SITES,
-    UNITS,
-)
+from cmnet_monai.io.dicom.codes import EVALUATION_VALUES, EVALUATIONS, LUMBAR_SPINE, MEASUREMENTS, SITES, UNITS
 
 
 @dataclass(frozen=True)

@@ -80,11 +80,7 @@ class ResultFiles:
         return FilmResult.from_dict(json.loads(self.path(RESULT_SUFFIX).read_text(encoding="utf-8")))
 
     def is_complete(
-        self,
-        run_id: str,
-        film: str | Path,
-        given: Sequence[Mapping[str, Any]] = (),
-        suffixes: Iterable[str] = (),
+        self, run_id: str, film: str | Path, given: Sequence[Mapping[str, Any]] = (), suffixes: Iterable[str] = ()
     ) -> bool:
         """Whether all files are there, made by the same run settings from the film as it is now, and none failed.
 

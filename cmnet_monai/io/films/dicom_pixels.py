@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cmnet_monai.io.errors import FilmError, warn_of_film
-from cmnet_monai.io.films.code_stream import (
-    LOSSLESS_JPEG,
-    CodeStream,
-    code_stream,
-    has_end,
-    has_sound_jpeg_header,
-)
+from cmnet_monai.io.films.code_stream import LOSSLESS_JPEG, CodeStream, code_stream, has_end, has_sound_jpeg_header
 from cmnet_monai.io.films.polarity import stored_range
 
 if TYPE_CHECKING:
@@ -29,13 +23,7 @@ _AGAIN = "Copy or export the file again"
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 _RLE = "1.2.840.10008.1.2.5"
 _LOSSY = frozenset(
-    {
-        "1.2.840.10008.1.2.4.50",
-        _EXTENDED,
-        "1.2.840.10008.1.2.4.81",
-        "1.2.840.10008.1.2.4.91",
-        "1.2.840.10008.1.2.4.203",
-    }
+    {"1.2.840.10008.1.2.4.50", _EXTENDED, "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"}
 )
 _JPEG_LS = "1.2.840.10008.1.2.4.8"
 _JPEG = ("1.2.840.10008.1.2.4.5", "1.2.840.10008.1.2.4.70")

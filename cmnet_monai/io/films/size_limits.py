@@ -30,9 +30,7 @@ def refuse_giant(columns: int, rows: int, path: Path, max_pixels: int) -> None:
     """
     if rows * columns > max_pixels:
         raise FilmError(
-            path,
-            f"the image is {columns} x {rows} pixels, more than the limit of {max_pixels}",
-            _RAISE_LIMIT,
+            path, f"the image is {columns} x {rows} pixels, more than the limit of {max_pixels}", _RAISE_LIMIT
         )
 
 

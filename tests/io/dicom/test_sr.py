@@ -10,14 +10,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from cmnet_monai.film_result import Measure
-from cmnet_monai.io import (
-    Algorithm,
-    FilmError,
-    MeasuredSite,
-    write_dicom_seg,
-    write_dicom_sr,
-    write_dx,
-)
+from cmnet_monai.io import Algorithm, FilmError, MeasuredSite, write_dicom_seg, write_dicom_sr, write_dx
 
 SIZE = (37, 53)
 CREATED = datetime.datetime(2024, 1, 2, 3, 4, 5)

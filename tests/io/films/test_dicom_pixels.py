@@ -267,8 +267,7 @@ def test_jpeg_ls_that_breaks_the_rules_is_read_all_the_same(make_dicom, read_fil
 
 
 @pytest.mark.parametrize(
-    ("option", "depths"),
-    [("+e1", {*range(2, 17)}), ("+el", {*range(2, 17)}), ("+ee", {8, 12}), ("+eb", {8})],
+    ("option", "depths"), [("+e1", {*range(2, 17)}), ("+el", {*range(2, 17)}), ("+ee", {8, 12}), ("+eb", {8})]
 )
 def test_a_depth_that_no_jpeg_has_is_refused_before_a_decoder_sees_it(
     option, depths, make_dicom, read_film, run_tool, tmp_path, monkeypatch

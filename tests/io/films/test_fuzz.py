@@ -78,11 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-PLAIN = {
-    "implicit": ImplicitVRLittleEndian,
-    "deflated": DeflatedExplicitVRLittleEndian,
-    "big": ExplicitVRBigEndian,
-}
+PLAIN = {"implicit": ImplicitVRLittleEndian, "deflated": DeflatedExplicitVRLittleEndian, "big": ExplicitVRBigEndian}
 DCMTK = (
     ("dcmcjpeg", "+e1", "none.dcm"),
     ("dcmcjpeg", "+el", "none.dcm"),
