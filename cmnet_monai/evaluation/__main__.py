@@ -217,6 +217,63 @@ def variants(
     _compare(compare_variants, output, films, weights, count, grid)
 
 
+_LabelledFilms = Annotated[list[Path], typer.Argument(help="Datalists, or folders with images/ and labels/ (PNG).")]
+_Mapper = Annotated[Path, typer.Option("--weights", help="Weights of the network.")]
+_LevelChannel = Annotated[bool, typer.Option("--level-channel", help="The network has a level channel.")]
+_Doubtful = Annotated[_Texts, typer.Option("--leave-out", help="Name of a film of doubtful numbering; repeatable.")]
+
+
+def _labelled(source: Path) -> list[dict[str, Any]]:
+    """Films with label maps, of a datalist or a folder."""
+    if source.is_file():
+        return _items(source)
+    films = sorted((source / "images").glob("*.png"))
+    if not films:
+        raise ValueError(f"{source}: neither a datalist nor a folder with images/*.png and labels/")
+    return [{"image": str(film), "label": str(source / "labels" / film.name)} for film in films]
+
+
+@app.command()
+def stress(
+    films: _LabelledFilms,
+    output: Annotated[Path, typer.Option(help="Folder for stress.md, stress.csv and reliability.png.")],
+    weights: _Mapper = Path("bundle/models/model.pt"),
+    level_channel: _LevelChannel = False,
+    leave_out: _Doubtful = None,
+    grid: _Grid = (288, 384),
+) -> None:
+    """Names of films that are cut, tilted, mirrored, coarse or spoilt, and how far the naming knows when it is wrong.
+
+    Example: python -m cmnet_monai.evaluation stress DATA/eval_site_a HELD_OUT/datalist.json --output OUT
+    """
+    from cmnet_monai.evaluation.stress import FilmMapper, run_stress
+
+    mapper = FilmMapper(weights, grid, level_channel=level_channel)
+    _show(run_stress({source.stem: _labelled(source) for source in films}, output, mapper, leave_out or ()))
+
+
+@app.command("fit-naming")
+def fit_naming(
+    films: _LabelledFilms,
+    output: Annotated[Path, typer.Option(help="File to write: cmnet_monai/decode/naming_model.json.")],
+    weights: _Mapper = Path("bundle/models/model.pt"),
+    level_channel: _LevelChannel = False,
+    leave_out: _Doubtful = None,
+    grid: _Grid = (288, 384),
+    about: Annotated[str, typer.Option(help="What the films are, for the record.")] = "",
+) -> None:
+    """Fit the decoder's numbers on films that are not to be evaluated on, for a network's weights.
+
+    Example: python -m cmnet_monai.evaluation fit-naming DATA/real_films HELD_OUT/datalist.json --output naming.json
+    """
+    from cmnet_monai.evaluation.fit_naming import run_fit
+    from cmnet_monai.evaluation.stress import FilmMapper
+
+    items = [item for source in films for item in _labelled(source)]
+    kept = [item for item in items if Path(item["image"]).stem not in (leave_out or ())]
+    typer.echo(f"model: {run_fit(kept, FilmMapper(weights, grid, level_channel=level_channel), output, about=about)}")
+
+
 @app.command()
 def recipe(
     real: Annotated[Path, typer.Argument(help="Folder with fold_0.json ... (cmnet-monai datalist ... --folds 4).")],
