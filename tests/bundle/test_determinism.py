@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 NAMES = ("b", "a", "c")
-GRID = [120, 160]
+GRID = [144, 192]
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from plain_decoding import plain_decoding  # noqa: F401
 from torch import Tensor, nn
 
 from cmnet_monai.io import OutputError, read_film, read_label_map

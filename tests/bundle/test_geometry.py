@@ -23,6 +23,7 @@ import torch
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from plain_decoding import plain_decoding  # noqa: F401
 from scipy import ndimage
 from torch import Tensor, nn
 

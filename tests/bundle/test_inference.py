@@ -19,8 +19,10 @@ import pytest
 import SimpleITK as sitk
 import torch
 from PIL import Image
+from plain_decoding import plain_decoding  # noqa: F401
 from torch import Tensor, nn
 
+from cmnet_monai.decode import read_maps
 from cmnet_monai.io import TEMPORARY_PREFIX, write_dx
 
 BODIES_XY = ((50, 95, 30, 62), (56, 104, 80, 115), (66, 113, 133, 168), (80, 130, 187, 221), (97, 150, 240, 277))
@@ -272,8 +274,9 @@ def test_centres_that_a_reader_gives_guide_the_network_on_their_film_alone(
 
 
 def test_new_centres_of_a_film_leave_the_results_of_the_others(
-    infer: Callable[..., dict], mixed_folder: Path, tmp_path: Path
+    infer: Callable[..., dict], mixed_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("cmnet_monai.transforms.post_vertebrae.read_maps", read_maps)
     torch.save(PromptIsVertebra().state_dict(), tmp_path / "prompt.pt")
     given = tmp_path / "centres.json"
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from plain_decoding import plain_decoding  # noqa: F401
 
 from cmnet_monai.datasets import read_datalist
 from cmnet_monai.evaluation.film_variants import VARIANTS
