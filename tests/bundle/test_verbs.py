@@ -40,7 +40,17 @@ def test_exported_network_equals_the_eager_one(monai_bundle: Callable[..., str],
         "--bundle_root",
         "bundle",
     )
-    monai_bundle("ckpt_export", "--net_id", "network_def", *options, "--base_channels", 8)
+    settings = (
+        "--base_channels",
+        8,
+        "--label_protocol",
+        "levels",
+        "--heatmap_sigma",
+        4.0,
+        "--spatial_size",
+        "[64,128]",
+    )
+    monai_bundle("ckpt_export", "--net_id", "network_def", *options, *settings)
     eager = CMNet(base_channels=8, s1_channel=True, lumbar_channel=True).eval()
     eager.load_state_dict(torch.load(weights, weights_only=True))
     film = torch.rand(2, 1, 72, 136, generator=torch.Generator().manual_seed(1))
