@@ -79,7 +79,7 @@ META_VIEW = "view_projection"
 META_BODY_PART = "body_part"
 META_NOTES = "reader_notes"
 META_SHOWN_BOX = "shown_box_xy_px"
-"""((x0, x1), (y0, y1)), half-open: the part of the film that was not cut off as an empty border."""
+"""The part of the film that was not cut off as an empty border, half-open ((x0, x1), (y0, y1))."""
 
 # The paper's grid, 1024 high and 512 wide, in (x, y) order.
 PAPER_SPATIAL_SIZE = (512, 1024)

@@ -38,7 +38,7 @@ class Measure:
 
     @property
     def column(self) -> str:
-        """Name in tables: that of the measure with its unit behind, as in ``height_anterior_px``."""
+        """Its name in tables, with the unit behind, as in ``height_anterior_px``."""
         return f"{self.name}_{self.unit}" if self.unit in _UNITS else self.name
 
 

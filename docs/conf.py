@@ -18,9 +18,12 @@ nitpicky = True
 # Types of other libraries have no pages here, nor have a few helpers that signatures name.
 nitpick_ignore_regex = [
     (r"py:exc", r"importlib\..*"),
-    (r"py:class", r"(collections|datetime|ignite|monai|np|numpy|os|pathlib|torch)\..*"),
-    (r"py:class", r"Engine|NDArray|Path|AlgorithmIdentificationSequence"),
+    (r"py:class", r"(collections|datetime|ignite|monai|np|numpy|os|pathlib|PIL|torch)\..*"),
+    (r"py:class", r"Engine|NDArray|Path|Dataset|AlgorithmIdentificationSequence"),
     (r"py:class", r"cmnet_monai\.(datasets\.public\.Summary|io\.dicom\.codes\.Concept|transforms\.rand_part\.Code)"),
+    (r"py:class", r"cmnet_monai\.(decode\.(candidates\.Candidates|naming\.Naming)|io\.films\.view\.FilmView)"),
+    (r"py:class", r"cmnet_monai\.io\.files\.results\.ResultFiles"),
+    (r"py:class", r"(dict|tuple)\[\w+"),  # pieces of a dataclass's signature that holds <factory>
     (r"py:class", r"cmnet_monai\.(io\.films\.radiograph_reader\.FilmHandle|networks\.inference\.Network)"),
 ]
 myst_heading_anchors = 4

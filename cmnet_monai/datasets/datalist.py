@@ -230,8 +230,8 @@ def collect_films(
             missing[source] = "no file fits this pattern"
         for one in found:
             listed = one / DATALIST_NAME
-            place = listed if one.is_dir() and listed.is_file() else one
             try:
+                place = listed if one.is_dir() and listed.is_file() else one
                 films.update((real_path(film), None) for film in find_films(place, say))
             except FileNotFoundError as error:
                 missing[source] = str(error).removeprefix(f"{one}: ")

@@ -65,7 +65,7 @@ class FilmResultd(MapTransform):
     >>> labels[0, 20:60, 10:40], labels[0, 20:60, 50:80] = 23, 24  # L4, L5
     >>> item = {"shown": "a", "labels": labels, "film": labels * 10.0}
     >>> result = FilmResultd("labels", anterior="left")(item)["result"]
-    >>> [(body.level, body.measures[0].column, body.measures[0].value) for body in result.vertebrae]
+    >>> [(body.level, body.measures[0].column, round(body.measures[0].value, 3)) for body in result.vertebrae]
     [('L4', 'height_anterior_px', 30.0), ('L5', 'height_anterior_px', 30.0)]
     """
 

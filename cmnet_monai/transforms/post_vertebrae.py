@@ -30,12 +30,13 @@ class SelectVertebrae(Transform):
         threshold: least probability inside a body.
         centre_threshold: least probability of a centre.
 
-    >>> maps = np.zeros((3, 40, 90), dtype=np.float32)  # centre, vertebra, S1
-    >>> maps[1, 10:30, 10:25] = maps[1, 10:30, 35:50] = 0.75
-    >>> maps[2, 10:30, 60:75] = 0.75
+    >>> maps = np.zeros((3, 40, 120), dtype=np.float32)  # centre, vertebra, S1
+    >>> for row in (20, 55):
+    ...     maps[0, 17:24, row - 3 : row + 4], maps[1, 5:36, row - 12 : row + 13] = 1.0, 0.75
+    >>> maps[2, 5:36, 78:103] = 0.75
     >>> vertebra, reading = SelectVertebrae(levels=["L5"])(maps)
-    >>> [body.level for body in reading.bodies], vertebra.shape, vertebra[0, 20, [17, 42, 67]].tolist()
-    (['L4', 'L5'], (1, 40, 90), [0.0, 0.75, 0.0])
+    >>> [body.level for body in reading.bodies], vertebra.shape, vertebra[0, 20, [20, 55, 90]].tolist()
+    (['L4', 'L5'], (1, 40, 120), [0.0, 0.75, 0.0])
     """
 
     backend = [TransformBackends.NUMPY]
@@ -134,13 +135,13 @@ class SelectVertebraed(MapTransform):
             bodies that were read, from top to bottom, in the likeliest other naming) and ``levels_uncertain``.
         calibration: constants of a `cmnet_monai.decode.Calibration`; without them no body has a ``confidence``.
 
-    >>> film = MetaTensor(torch.zeros(1, 40, 60), affine=torch.diag(torch.tensor([2.0, 4.0, 1.0])))  # network's grid
+    >>> film = MetaTensor(torch.ones(1, 40, 120), affine=torch.diag(torch.tensor([2.0, 4.0, 1.0])))  # network's grid
     >>> film.meta["original_affine"] = torch.eye(3)  # the film has twice the columns and four times the rows
-    >>> maps = np.zeros((2, 40, 60), dtype=np.float32)  # centre, vertebra
-    >>> maps[0, 18:23, 28:33], maps[1, 10:31, 20:41] = 0.75, 0.75
+    >>> maps = np.zeros((3, 40, 120), dtype=np.float32)  # centre, vertebra, S1
+    >>> maps[0, 17:24, 52:59], maps[1, 5:36, 43:68], maps[2, 5:36, 78:103] = 1.0, 0.75, 0.75
     >>> done = SelectVertebraed("pred")({"image": film, "pred": maps})
-    >>> [(centre["level"], centre["x_px"], centre["y_px"]) for centre in done["centres"]]  # (20, 30) of the grid
-    [('L5', 40.0, 120.0)]
+    >>> [(centre["level"], centre["x_px"], centre["y_px"]) for centre in done["centres"]]  # (20, 55) of the grid
+    [('L5', 40.0, 220.0)]
     """
 
     backend = SelectVertebrae.backend

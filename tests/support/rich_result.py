@@ -6,7 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from cmnet_monai.film_result import Disc, FilmIdentity, FilmResult, Flag, GivenCentre, LabelMap, Measure, Vertebra
+from cmnet_monai.film_result import (
+    Disc,
+    FilmIdentity,
+    FilmResult,
+    Flag,
+    GivenCentre,
+    LabelMap,
+    Measure,
+    Naming,
+    Vertebra,
+)
 from cmnet_monai.io import write_dx
 from cmnet_monai.io.files.results import film_fingerprint
 
@@ -17,6 +27,7 @@ FLAGS = (
     Flag("doubtful_header", None, "The header contradicts itself."),
     Flag("given_centre_missed", None, "Nothing was found at the centre given at x 3, y 4."),
     Flag("more_than_five_lumbar", None, "There are more than five lumbar bodies."),
+    Flag("levels_uncertain", None, "The names may be wrong."),
     Flag("not_measured", None, "Nothing was measured: too few rows."),
     Flag("missed_level", "L3", "L3 was not found between L2 and L4."),
     Flag("cut_off", "L4", "L4 reaches the edge of the film."),
@@ -69,7 +80,9 @@ def rich_result(film: Path, flags: tuple[Flag, ...] = FLAGS) -> FilmResult:
             False,
             ((-0.2, 0.0, 0.0), (0.0, -0.3, 0.0), (0.0, 0.0, 1.0)),
             film_fingerprint(film),
-            ("The header contradicts itself.",),
+            view="lateral",
+            body_part="LSPINE",
+            notes=("The header contradicts itself.",),
         ),
         run="run1",
         labels=LabelMap.of(labels()),
@@ -79,6 +92,7 @@ def rich_result(film: Path, flags: tuple[Flag, ...] = FLAGS) -> FilmResult:
         anterior="left",
         anterior_evidence="posterior elements",
         assumption="pixels are square",
+        naming=Naming(0.625, ("L3", "L4"), True),
         unmeasured=(("L5", "its front is hidden"),),
         flags=flags,
         given_centres=(GivenCentre(3.0, 4.0, "L5", True),),
