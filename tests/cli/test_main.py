@@ -119,6 +119,7 @@ def test_demo_makes_films_masks_overlays_and_rows(tmp_path: Path, repository: Pa
     weights = tmp_path / "model.pt"
     torch.save(CMNet(base_channels=8, s1_channel=True, lumbar_channel=True).state_dict(), weights)
     settings = {"ckpt_path": str(weights), "base_channels": 8, "spatial_size": [64, 128], "device": "cpu"}
+    settings |= {"label_protocol": "levels", "heatmap_sigma": 4.0}  # for there is no record beside the weights
     lines: list[str] = []
     rows = run_demo(tmp_path / "demo", repository / "bundle", 1, lines.append, **settings)
     assert [row.film for row in rows] == ["healthy", "fracture", "implant"]

@@ -57,7 +57,7 @@ from cmnet_monai.cli.main import main
 codes = []
 private, hostile, outputs, bundle, root = sys.argv[1:6]
 common = ["--workers", "1", "--bundle", bundle]
-anonymous = ["--anonymous-names", "--dicom-seg", "--dicom-sr", "--seg-nrrd"]
+anonymous = ["--anonymous-names", "--dicom-seg", "--dicom-sr", "--dicom-flagged", "--seg-nrrd"]
 for films, name, more in ((private, "private", anonymous), (hostile, "hostile", [])):
     sys.argv = ["cmnet-monai", "predict", films, "-o", os.path.join(outputs, name), *common, *more]
     try:

@@ -43,6 +43,8 @@ PICTURES = (
     r"$\frac{1.png",
 )
 """Films with names that are hard to bear."""
+NO_FILMS = ("broken.json", "y" * 300, "z*.tif")
+"""What is asked for beside the folder, and holds no film."""
 
 
 def add_films(folder: Path) -> set[Path]:
@@ -76,7 +78,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[P
     network = CMNet(base_channels=8, s1_channel=True, lumbar_channel=True)
     torch.save({name: value.half() for name, value in network.state_dict().items()}, weights)
     output = tmp_path_factory.mktemp("predicted")
-    sources = [str(folder), str(folder / "broken.json"), "y" * 300, str(folder / "z*.tif")]
+    sources = [str(folder), *(str(folder / name) for name in NO_FILMS)]
     settings: dict[str, Any] = {**SMALL, "ckpt_path": str(weights), "batch_size": 4}
     done = predict(sources, output, repository / "bundle", overlay=True, **settings)
     return done, folder, films
@@ -94,7 +96,7 @@ def test_every_film_is_done_and_nothing_else(batch: tuple[Prediction, Path, set[
     for record in manifest["films"].values():
         by_status.setdefault(record["status"], set()).add(Path(record["film"]))
     assert by_status["done"] == films
-    assert {path.name for path in by_status["failed"]} == set(BAD)
+    assert {path.name for path in by_status["failed"]} == {*BAD, *NO_FILMS}
     assert set(by_status) == {"done", "failed"}
     assert (done.done, done.exit_code) == (len(films), 3)
     masks = list(done.output.glob("*_mask.png"))
@@ -124,7 +126,7 @@ def test_sources_without_films_have_a_line_too(batch: tuple[Prediction, Path, se
     done, folder, _ = batch
     rows = {row["film"]: row["reason"] for row in table(done, "failures.csv")}
     assert rows[str(folder / "broken.json")].startswith("not a JSON datalist")
-    assert rows["y" * 300] == "File name too long"
+    assert rows[str(folder / ("y" * 300))] == "File name too long"
     assert rows[str(folder / "z*.tif")] == "no file fits this pattern"
 
 

@@ -110,8 +110,9 @@ class ResultFiles:
 
     def remove_outdated(self, run_id: str, film: str | Path) -> None:
         """Delete a result that does not belong to the film as it is now; where there is no film, nothing is deleted."""
-        if Path(film).is_file() and not self.is_complete(run_id, film):
-            self.remove()
+        with suppress(OSError):  # a name that the file system cannot hold
+            if Path(film).is_file() and not self.is_complete(run_id, film):
+                self.remove()
 
 
 def centres_record(result: FilmResult) -> dict[str, Any]:
