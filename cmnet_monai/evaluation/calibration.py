@@ -26,7 +26,7 @@ from cmnet_monai.metrics.pixels import mask_dice
 RIGHT_DICE = 0.8
 """A body is right if its region overlaps the true body of its level with at least this Dice."""
 BINS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
-_NO_PART = ("levels", "given_centres")
+_NO_PART = ("levels", "given_centres", "anterior", "all_mm", "anonymous_names")
 """Settings that change no score."""
 Run = tuple[Sequence[Mapping[str, Any]], str | Path]
 """Films with ``image`` and ``label``, absolute paths, and the output folder of an inference run on them."""
