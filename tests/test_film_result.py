@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from rich_result import labels, rich_result, write_film
+from rich_result import FLAGS, labels, rich_result, write_film
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR
 from cmnet_monai.film_result import FilmIdentity, FilmResult, Flag, LabelMap, Measure, Vertebra, measures_of
@@ -111,10 +111,10 @@ def test_rows_name_each_measure_with_its_unit(result: FilmResult) -> None:
     (disc,) = tables["discs"]
     assert (disc["upper"], disc["lower"], disc["slip_percent"], disc["disc_middle_px"]) == ("L4", "L5", -3.5, 9.5)
     (film,) = tables["films"]
-    assert (film["bodies"], film["lordosis_l1_l5_deg"], film["flags"]) == (2, -41.5, 11)
+    assert (film["bodies"], film["lordosis_l1_l5_deg"], film["flags"]) == (2, -41.5, len(FLAGS))
     assert (film["worst_loss_percent"], film["worst_level"], film["worst_slip_percent"]) == (12.5, "L4", -3.5)
     assert film["unmeasured"] == "L5: its front is hidden" and film["level_evidence"] == "counted from S1"
-    assert [row["level"] for row in tables["flags"]] == [None] * 6 + ["L3", "L4", "L4", "L5", "L5"]
+    assert [row["level"] for row in tables["flags"]] == [None] * 7 + ["L3", "L4", "L4", "L5", "L5"]
 
 
 def test_measures_tell_their_columns(result: FilmResult) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from bright_films import SIZE, BrightIsVertebra, boxes
 from PIL import Image
+from plain_decoding import plain_decoding  # noqa: F401
 from pydicom import dcmread
 
 from cmnet_monai import FilmResult, FilmSegmenter

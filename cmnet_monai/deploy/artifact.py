@@ -24,6 +24,8 @@ BUNDLE_NAME = "lumbar_radiograph_segmentation"
 SUMS_NAME = "SHA256SUMS"
 _PACKAGE = "cmnet_monai"
 _PARTS = ("LICENSE", "configs/*.json", "configs/*.conf", "docs/*.md", "docs/*.txt", "docs/*.jpg")
+_CODE = ("*.py", "py.typed", "*.json", "*.html", "*.j2")
+"""Of the package: modules, and the data, the page and the report that they read."""
 _WEIGHTS = ("model.pt", "model.ts")
 _MADE_WITH = ("monai", "torch")
 
@@ -82,7 +84,7 @@ def _collect(root: Path, bundle: Path, weights: str | Path | None) -> None:
     for file in found:
         _copy(file, root / file.relative_to(bundle))
     package = Path(str(files(_PACKAGE)))
-    for file in sorted([*package.rglob("*.py"), package / "py.typed"]):
+    for file in (file for part in _CODE for file in sorted(package.rglob(part))):
         if file.relative_to(package).parts[0] != "bundle":
             _copy(file, root / _PACKAGE / file.relative_to(package))
     (root / "models").mkdir(parents=True)

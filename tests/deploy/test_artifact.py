@@ -16,6 +16,7 @@ import torch
 from monai.data import load_net_with_metadata
 
 from cmnet_monai.deploy import BUNDLE_NAME, package_bundle
+from cmnet_monai.engines import WeightsRecord, write_weights_record
 from cmnet_monai.io.files.calibration import read_calibration
 from cmnet_monai.networks import CMNet
 
@@ -57,11 +58,12 @@ def test_archive_is_the_same_byte_for_byte_from_another_place(
 
 def test_archive_holds_the_bundle_all_code_and_sums_of_everything(unpacked: Path, repository: Path) -> None:
     files = {file.relative_to(unpacked).as_posix() for file in unpacked.rglob("*") if file.is_file()}
-    code = {file.relative_to(repository).as_posix() for file in (repository / "cmnet_monai").rglob("*.py")}
+    package = [file for file in (repository / "cmnet_monai").rglob("*") if file.is_file() and file.suffix != ".pyc"]
+    code = {file.relative_to(repository).as_posix() for file in package}
     configs = {f"configs/{file.name}" for file in (repository / "bundle" / "configs").iterdir()}
     card = {"LICENSE", "docs/README.md", "docs/demo.jpg", "docs/data_license.txt", "models/model.pt", "models/model.ts"}
     card |= {"models/model.json", "models/calibration.json", "SHA256SUMS"}
-    assert files == code | configs | card | {"cmnet_monai/py.typed"}
+    assert files == code | configs | card and "cmnet_monai/decode/naming_model.json" in code
     sums = dict(line.split("  ")[::-1] for line in (unpacked / "SHA256SUMS").read_text().splitlines())
     assert set(sums) == files - {"SHA256SUMS"}
     for name, digest in sums.items():
@@ -125,13 +127,18 @@ def test_other_weights_take_the_place_of_the_bundles(
     bundle = make_bundle(tmp_path / "bundle")
     trained = {name: value.float() + 1 for name, value in torch.load(bundle / "models" / "model.pt").items()}
     torch.save({"epoch": 3, "network": trained}, tmp_path / "last.pt")
+    settings = WeightsRecord((96, 192), "levels", base_channels=8, heatmap_sigma=4.0)
+    write_weights_record(tmp_path / "last.pt", settings)
     digests = [package_bundle(tmp_path / f"{n}.zip", bundle, tmp_path / "last.pt", quiet) for n in range(2)]
     assert digests[0] == digests[1]
     with zipfile.ZipFile(tmp_path / "0.zip") as content:
         content.extract(f"{BUNDLE_NAME}/models/model.pt", tmp_path)
     packed = torch.load(tmp_path / BUNDLE_NAME / "models" / "model.pt", weights_only=True)
     assert all(torch.equal(packed[name], value.half()) for name, value in trained.items())
-    with zipfile.ZipFile(tmp_path / "0.zip") as content:  # the bundle's calibration is not that of these weights
+    with zipfile.ZipFile(
+        tmp_path / "0.zip"
+    ) as content:  # with their record; the bundle's calibration is not that of these weights
+        assert json.loads(content.read(f"{BUNDLE_NAME}/models/model.json"))["spatial_size"] == [96, 192]
         assert f"{BUNDLE_NAME}/models/calibration.json" not in content.namelist()
     with pytest.raises(FileNotFoundError, match=r"nothing\.pt: no weights there"):
         package_bundle(tmp_path / "x.zip", bundle, tmp_path / "nothing.pt", quiet)

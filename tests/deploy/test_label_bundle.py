@@ -13,9 +13,9 @@ from monai.transforms import Compose
 from monai.utils import set_determinism
 from typer.testing import CliRunner
 
-from cmnet_monai.cli.main import app
 from cmnet_monai.conventions import LABEL_OF_LEVEL
 from cmnet_monai.datasets import synthesize
+from cmnet_monai.deploy.__main__ import app
 from cmnet_monai.deploy.label_bundle import write_label_bundle
 from cmnet_monai.io import read_film
 
