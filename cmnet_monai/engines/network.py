@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,12 +23,18 @@ ENGINES: Mapping[str, str] = MappingProxyType(
 def default_weights(bundle_root: str | Path, engine: str) -> str:
     """The file that an engine runs by default.
 
+    An archive's config that names no other folder than the working directory, which is no bundle, finds the archive's:
+    MONAI's ``load`` tells a config nothing of its place.
+
     Raises:
         ValueError: there is no such engine.
     """
     if engine not in ENGINES:
         raise ValueError(f"the engine is {' or '.join(ENGINES)}; got {engine!r}")
-    return str(Path(bundle_root) / "models" / ENGINES[engine])
+    root, archive = Path(bundle_root), Path(str(files("cmnet_monai"))).parent
+    if root == Path() and not (root / "configs").is_dir() and (archive / "configs" / "metadata.json").is_file():
+        root = archive
+    return str(root / "models" / ENGINES[engine])
 
 
 def network_file(engine: str, path: str | Path) -> str:

@@ -102,8 +102,7 @@ from monai.bundle import load
 root = Path(sys.argv[1])
 assert Path(cmnet_monai.__file__).is_relative_to(root), cmnet_monai.__file__
 assert bundle_root() == root
-override = {"base_channels": 8, "lumbar_channel": True, "s1_channel": True}
-network = load(root.name, bundle_dir=root.parent, workflow_type="inference", net_override=override, device="cpu")
+network = load(root.name, bundle_dir=root.parent, workflow_type="inference", device="cpu")
 print(type(network).__module__, len(network.state_dict()))
 """
 

@@ -1,6 +1,6 @@
 """What leaves this project, in new virtual environments; takes minutes and needs a package index.
 
-pytest -m slow -s tests/packaging/test_clean_environment.py
+pytest -m slow -s tests/deploy/test_clean_environment.py
 """
 
 from __future__ import annotations
