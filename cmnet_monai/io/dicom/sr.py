@@ -120,12 +120,31 @@ def write_dicom_sr(
     with refusing(source, "structured report"):
         groups = [_group(site, source, segmentation, algorithm, spacing_provenance) for site in sites]
         report, frame = (_report(source, some, algorithm) for some in (groups, groups[:1]))
-    content = sha256(report[0].to_json().encode()).hexdigest()
+    outlined = "" if segmentation is None else str(segmentation.SOPInstanceUID)
+    content = _digest(sites, algorithm, spacing_provenance, outlined)
     common = common_arguments(source, algorithm, "SR", content, run_id, created, series_number)
     with refusing(source, "structured report"):
         document = _document(source, report, frame, segmentation, common)
         inherit(document, source, created)
         return save(document, path)
+
+
+def _digest(sites: Iterable[MeasuredSite], *more: Any) -> str:
+    """Digest of everything that the report says."""
+    said = [
+        (
+            site.site,
+            [(m.name, float(m.value or 0.0), m.unit) for m in site.measurements],
+            sorted(site.evaluations.items()),
+            list(site.flags),
+            *(
+                None if points is None else np.asarray(points, dtype=float).tolist()
+                for points in (site.centre_xy, site.superior_end_plate_xy, site.inferior_end_plate_xy)
+            ),
+        )
+        for site in sites
+    ]
+    return sha256(repr((said, *more)).encode()).hexdigest()
 
 
 def save_dicom_sr(
