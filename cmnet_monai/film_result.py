@@ -17,6 +17,8 @@ Point = tuple[float, float]
 Row = dict[str, Any]
 
 SCHEMA_VERSION = 1
+NOT_VALIDATED = "not validated"
+"""What stands beside candidates for grades."""
 _UNITS = ("px", "mm", "deg", "ratio", "percent")
 
 
@@ -171,6 +173,7 @@ class Vertebra:
             **_columns(self.measures),
             "deformity_candidate": self.deformity_candidate,
             "genant_candidate": self.genant_candidate,
+            "candidates": NOT_VALIDATED if self.genant_candidate is not None else None,
             "cut_off": self.cut_off,
         }
 
@@ -201,6 +204,7 @@ class Disc:
             **_columns(self.measures),
             "slip_candidate": self.slip_candidate,
             "meyerding_candidate": self.meyerding_candidate,
+            "candidates": NOT_VALIDATED if self.meyerding_candidate is not None else None,
         }
 
 
@@ -297,6 +301,8 @@ class FilmResult:
         given_centres: what a person gave.
         problems: outputs that are missing and why.
         mask_levels: levels that the binary mask holds.
+        candidates: how far candidates for grades may be trusted.
+        schema_version: of the record that `to_dict` gives.
     """
 
     film: FilmIdentity
@@ -314,6 +320,7 @@ class FilmResult:
     given_centres: tuple[GivenCentre, ...] = ()
     problems: tuple[str, ...] = ()
     mask_levels: tuple[str, ...] = LUMBAR
+    candidates: str = NOT_VALIDATED
     schema_version: int = SCHEMA_VERSION
 
     @property

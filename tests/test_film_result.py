@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from rich_result import FLAGS, labels, rich_result, write_film
 
 from cmnet_monai.conventions import LABEL_OF_LEVEL, LUMBAR
-from cmnet_monai.film_result import FilmIdentity, FilmResult, Flag, LabelMap, Measure, Vertebra, measures_of
+from cmnet_monai.film_result import Disc, FilmIdentity, FilmResult, Flag, LabelMap, Measure, Vertebra, measures_of
 
 texts = st.text(st.characters(blacklist_categories=["Cs"]), max_size=30)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -127,3 +127,14 @@ def test_measures_tell_their_columns(result: FilmResult) -> None:
         ("tilt", "deg"),
     ]
     assert {m.column: m.value for m in found} == {k: v for k, v in row.items() if isinstance(v, float)}
+
+
+def test_candidates_for_grades_say_that_they_are_not_validated_in_tables_and_record() -> None:
+    body = Vertebra("L2", deformity_candidate="wedge", genant_candidate=2)
+    disc = Disc("L2", "L3", slip_candidate="anterolisthesis", meyerding_candidate=1)
+    film = FilmIdentity("film.dcm", (30, 50))
+    result = FilmResult(film, "run", LabelMap.of(np.zeros((30, 50), np.uint8)), (body, Vertebra("L3")), (disc,))
+    rows = result.rows()
+    assert [row["candidates"] for row in rows["vertebrae"]] == ["not validated", None]  # L3 has none
+    assert [row["candidates"] for row in rows["discs"]] == ["not validated"]
+    assert result.to_dict()["candidates"] == "not validated"

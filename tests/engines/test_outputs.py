@@ -117,6 +117,13 @@ def test_every_flag_stands_in_every_output(flag: Any, folder: Path, drawn: list[
         assert (flag.text in text) == (flag.level == level or flag.level not in bodies)
 
 
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dicom3tools")
+@pytest.mark.parametrize("name", ["film_seg.dcm", "film_sr.dcm"])
+def test_objects_full_of_flags_are_without_error_to_dciodvfy(folder: Path, name: str) -> None:
+    done = subprocess.run(["dciodvfy", "-new", folder / name], capture_output=True, text=True, errors="replace")
+    assert not re.findall(r"^Error.*", done.stdout + done.stderr, re.MULTILINE)
+
+
 def test_mask_and_label_map_are_in_all_files_as_they_were_found(folder: Path) -> None:
     for ending, values, scale in (("mask", (labels() == 23).astype(np.uint8), 255), ("labels", labels(), 1)):
         nifti = nibabel.load(folder / f"film_{ending}.nii.gz")
