@@ -45,13 +45,7 @@ class Measure:
 
 
 def measures_of(row: Mapping[str, Any]) -> tuple[Measure, ...]:
-    """The numbers of a table's row, their units told from the names of the columns; texts and switches are left out.
-
-    >>> for measure in measures_of({"height_anterior_px": 31.5, "height_anterior_mm": None, "level": "L3"}):
-    ...     print(measure.name, measure.value, measure.unit)
-    height_anterior 31.5 px
-    height_anterior None mm
-    """
+    """The numbers of a table's row, their units told from the names of the columns; texts and switches are left out."""
     found = []
     for column, value in row.items():
         if isinstance(value, (bool, str)):
@@ -153,16 +147,9 @@ class Vertebra:
     def centre_row(self) -> Row:
         """The centre as centres.json and vertebrae.csv give it."""
         x, y = self.centre_xy_px or (None, None)
-        return {
-            "level": self.level,
-            "label": self.label,
-            "x_px": x,
-            "y_px": y,
-            "score": self.score,
-            "uncertainty": self.uncertainty,
-            "confidence": self.confidence,
-            "evidence": self.evidence or None,
-        }
+        scores = {name: getattr(self, name) for name in ("score", "uncertainty", "confidence")}
+        place = {"level": self.level, "label": self.label, "x_px": x, "y_px": y}
+        return place | scores | {"evidence": self.evidence or None}
 
     def row(self) -> Row:
         """The body as a row of vertebrae.csv."""
@@ -216,12 +203,6 @@ class LabelMap:
         size_xy_px: columns and rows.
         runs: (code, first pixel, number of pixels) of each run that is not background; pixels are counted down the
             first column (x = 0), then down the next.
-
-    >>> labels = np.zeros((3, 4), dtype=np.uint8)  # (x, y)
-    >>> labels[1, 1:3] = 22
-    >>> made = LabelMap.of(labels)
-    >>> made.runs, bool((made.array == labels).all())
-    (((22, 5, 2),), True)
     """
 
     size_xy_px: tuple[int, int]
@@ -359,7 +340,7 @@ class FilmResult:
         film, spacing = {"film": self.film.name}, self.film.columns()
         return {
             "films": [self.film_row()],
-            "vertebrae": [film | body.row() | spacing | self._flag_column(body.level) for body in self.vertebrae],
+            "vertebrae": [film | body.row() | spacing | {"flags": self._codes(body.level)} for body in self.vertebrae],
             "discs": [film | disc.row() | spacing for disc in self.discs],
             "flags": [film | {"code": flag.code, "level": flag.level, "text": flag.text} for flag in self.flags],
         }
@@ -386,19 +367,16 @@ class FilmResult:
         made: dict[str, Any] = _adapter().json_schema(mode="serialization")
         return made
 
-    def _flag_column(self, level: str) -> Row:
-        return {"flags": "; ".join(flag.code for flag in (*self.flags_of(None), *self.flags_of(level)))}
+    def _codes(self, level: str) -> str:
+        return "; ".join(flag.code for flag in (*self.flags_of(None), *self.flags_of(level)))
 
     def _worst(self) -> Row:
         """The body that has lost most height, and the disc with the greatest slip."""
         losses = {b.level: v for b in self.vertebrae if (v := value_of(b.measures, "loss", "percent")) is not None}
         slips = [v for disc in self.discs if (v := value_of(disc.measures, "slip", "percent")) is not None]
         level = max(losses, key=lambda one: losses[one], default=None)
-        return {
-            "worst_loss_percent": losses.get(level) if level else None,
-            "worst_level": level,
-            "worst_slip_percent": max(slips, key=abs, default=None),
-        }
+        loss, slip = losses.get(level) if level else None, max(slips, key=abs, default=None)
+        return {"worst_loss_percent": loss, "worst_level": level, "worst_slip_percent": slip}
 
 
 def _columns(measures: Iterable[Measure]) -> Row:
